@@ -1,0 +1,199 @@
+"""The command line. Only this module prints errors, and only as one line."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autoresearch.errors import AutoresearchError, BadInput
+
+if TYPE_CHECKING:
+    from autoresearch.config import Settings
+    from autoresearch.store import Run
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A closed-loop research agent whose results hold up.",
+)
+task_app = typer.Typer(no_args_is_help=True, help="Work with task folders.")
+app.add_typer(task_app, name="task")
+
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any setting, for example model.temperature=0.7."
+    ),
+]
+RunsFolder = Annotated[
+    Path | None, typer.Option("--runs", help="Where runs are kept (default: runs).")
+]
+
+
+@app.command()
+def run(
+    topic: Annotated[str | None, typer.Argument(help="The research question; may be left out when the task names one.")] = None,
+    task: Annotated[str | None, typer.Option(help="A task that ships with the product, or a folder.")] = None,
+    model: Annotated[str | None, typer.Option(help="A LiteLLM name (anthropic/..., openai/..., ollama/...), offline, or replay:RUN.")] = None,
+    api_base: Annotated[str | None, typer.Option(help="An OpenAI-compatible server.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Turns of think, practice, feedback.")] = None,
+    ideas: Annotated[int | None, typer.Option(help="Ideas a round.")] = None,
+    parallel: Annotated[int | None, typer.Option(help="Ideas worked on at the same time.")] = None,
+    sandbox: Annotated[str | None, typer.Option(help="docker, local, auto (the strongest there is) or none (not a sandbox).")] = None,
+    papers: Annotated[Path | None, typer.Option(help="A folder of PDFs or text files to read.")] = None,
+    runs: RunsFolder = None,
+    assignments: Assignments = None,
+    trust: Annotated[bool, typer.Option("--i-trust-generated-code", help="Allow --sandbox none with a language model.")] = False,
+) -> None:  # fmt: skip
+    """Start a run: one research topic, from papers to claims."""
+    from autoresearch.assembly import recorded_defaults, start
+
+    options = {
+        "topic": topic, "task": task, "rounds": rounds, "ideas": ideas, "parallel": parallel,
+        "model.name": model, "model.api_base": api_base, "sandbox.kind": sandbox,
+        "papers.folder": _text(papers), "runs": _text(runs),
+        "sandbox.i_trust_generated_code": trust or None,
+    }  # fmt: skip
+    settings = _settings(options, assignments)
+    _work(start(_settings(options, assignments, recorded_defaults(settings))))
+
+
+@app.command()
+def resume(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
+    runs: RunsFolder = None,
+) -> None:
+    """Go on with a run where it stopped; nothing recorded is done or paid again."""
+    _work(_find(name, runs))
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
+    idea: Annotated[str | None, typer.Argument(help="An idea's slug or its number, such as 0.3.")] = None,
+    runs: RunsFolder = None,
+) -> None:  # fmt: skip
+    """Show a run's ideas with their verdicts, or one idea in full."""
+    from autoresearch.detail import idea_page
+    from autoresearch.display import summary
+    from autoresearch.report import rows_of
+
+    found, console = _find(name, runs), _console()
+    if idea is None:
+        summary(found, console)
+        return
+    rows = rows_of(found)
+    chosen = [row for row in rows if idea in (row.idea.slug, f"{row.round}.{row.number}")]
+    if not chosen:
+        some = ", ".join(row.idea.slug for row in rows[:8]) or "none yet"
+        raise BadInput(f"no idea {idea!r} in {found.folder}; there are: {some}")
+    for part in idea_page(found, chosen[0]):
+        console.print(part)
+
+
+@app.command("list")
+def list_command(runs: RunsFolder = None) -> None:
+    """List all runs."""
+    from autoresearch.report import runs_table
+
+    _console().print(runs_table(_settings({"runs": _text(runs)}).runs))
+
+
+@app.command()
+def doctor(
+    strongest: Annotated[bool, typer.Option("--strongest", help="Only print the name of the strongest sandbox that works here.")] = False,
+    assignments: Assignments = None,
+) -> None:  # fmt: skip
+    """Say what works on this machine, and what to do about what does not."""
+    from autoresearch.doctor import examine, strongest_sandbox
+
+    settings = _settings({}, assignments)
+    if strongest:
+        typer.echo(strongest_sandbox(settings))
+    else:
+        _console().print(examine(settings))
+
+
+@task_app.command()
+def check(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A task's folder or name.")],
+    sandbox: Annotated[str | None, typer.Option(help="docker, local, auto or none.")] = None,
+    assignments: Assignments = None,
+) -> None:
+    """Run a task's data recipe, baseline and scorer once, and say what is wrong with it."""
+    from autoresearch.doctor import check_task
+
+    options = {"task": folder, "sandbox.kind": sandbox, "model.name": "offline"}
+    for line in check_task(_settings(options, assignments)):
+        typer.echo(line)
+
+
+def _work(found: "Run") -> None:
+    """Run or resume, with the progress on screen, under the run's lock."""
+    from autoresearch.assembly import open_lab
+    from autoresearch.display import summary, watching
+    from autoresearch.loop import research
+
+    console = _console()
+    with found.locked():
+        _stop_on_interrupt(found)
+        lab = open_lab(found)
+        console.print(f"run {found.folder}", highlight=False)
+        console.print(f"sandbox: {lab.sandbox.name}", highlight=False)
+        with watching(found, console):
+            research(lab)
+    summary(found, console)
+
+
+def _stop_on_interrupt(found: "Run") -> None:
+    """Ctrl-C and SIGTERM end the process at once. What is recorded is on disk; sandboxes end with
+    their orchestrator."""
+
+    def stop(number: int, _frame: object) -> None:
+        sys.stdout.flush()
+        show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""
+        message = f"{show_cursor}\nstopped; go on with: autoresearch resume {found.folder}\n"
+        os.write(2, message.encode())
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _settings(
+    options: dict[str, Any],
+    assignments: list[str] | None = None,
+    defaults: dict[str, Any] | None = None,
+) -> "Settings":
+    from autoresearch.config import load_settings
+
+    return load_settings(Path(), options, assignments or (), defaults or {})
+
+
+def _find(name: str, runs: Path | None) -> "Run":
+    from autoresearch.store import Run, find_run
+
+    return Run(find_run(name, _settings({"runs": _text(runs)}).runs))
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def main() -> None:
+    """The entry point: errors as one line on standard error, with the exit code of their kind."""
+    try:
+        app()
+    except AutoresearchError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.exit(error.exit_code)

@@ -1,0 +1,284 @@
+"""Settings from `autoresearch.toml`, the command line and `--set`, and tasks from `task.toml`.
+
+Later sources win: defaults, the file in the working directory, options, `--set key=value`.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoresearch.errors import BadInput, TaskError
+from autoresearch.records import Direction, Limits, Task
+
+FILE = "autoresearch.toml"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(Section):
+    """Which language model answers, and how it is asked."""
+
+    name: str = "offline"
+    api_base: str | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_output: int = Field(default=16_000, ge=256)  # tokens
+    timeout: float = Field(default=300.0, gt=0)  # seconds for one call
+    retries: int = Field(default=5, ge=0)
+
+
+class PaperSettings(Section):
+    """Where papers come from. `arxiv` is left out of runs with `--model offline`."""
+
+    folder: Path | None = None
+    arxiv: bool = True
+    arxiv_url: str = "https://export.arxiv.org/api/query"
+    retrieve: int = Field(default=50, ge=1, le=300)
+    keep: int = Field(default=8, ge=1, le=10)  # the score from which a paper is kept
+
+
+class NoveltySettings(Section):
+    """Independence of ideas. The threshold belongs to the encoder; None takes the encoder's own."""
+
+    encoder: Literal["ngrams", "minilm"] = "ngrams"
+    threshold: float | None = Field(default=None, gt=0, le=1)
+
+
+class SandboxSettings(Section):
+    kind: Literal["docker", "local", "auto", "none"] = "docker"
+    image: str = "python:3.11-slim"  # what docker environments are built from
+    runtime: str | None = None  # "runsc" for gVisor
+    python: str | None = None  # the interpreter that local environments are made with
+    cache: Path | None = None  # where environments are kept; None: the user's cache folder
+    i_trust_generated_code: bool = False
+
+
+class Settings(Section):
+    """Everything a run is configured by; frozen into its `run.toml`."""
+
+    topic: str = ""
+    task: str = "digits"
+    rounds: int = Field(default=2, ge=1, le=1000)
+    ideas: int = Field(default=20, ge=1, le=500)
+    attempts: int = Field(default=5, ge=1, le=20)
+    parallel: int = Field(default=2, ge=1, le=256)
+    seed: int = 0  # of the offline model
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    runs: Path = Path("runs")
+    prompts: Path | None = None  # a folder whose files replace the product's own
+    model: ModelSettings = ModelSettings()
+    papers: PaperSettings = PaperSettings()
+    novelty: NoveltySettings = NoveltySettings()
+    sandbox: SandboxSettings = SandboxSettings()
+
+
+def load_settings(
+    folder: Path,
+    options: Mapping[str, Any],
+    assignments: Iterable[str] = (),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> Settings:
+    """The settings for a command run in `folder`. `options` are dotted keys; None means not given.
+    `defaults` (a replayed run's settings) stand in for the product's own.
+
+    Raises BadInput naming the key, and the file and line where there is one.
+    """
+    file = folder / FILE
+    text = file.read_text() if file.exists() else ""
+    merged = _merge(defaults, _parse_toml(text, file, BadInput))
+    for key, value in options.items():
+        if value is not None:
+            _assign(merged, key, value)
+    for assignment in assignments:
+        key, value = _parse_assignment(assignment)
+        _assign(merged, key, value)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise BadInput(_explain(error, text, FILE)) from None
+
+
+def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Two levels of settings, section by section; `upper` wins."""
+    merged = {
+        key: dict(value) if isinstance(value, Mapping) else value for key, value in lower.items()
+    }
+    for key, value in upper.items():
+        section = merged.get(key)
+        merged[key] = (
+            section | value if isinstance(section, dict) and isinstance(value, dict) else value
+        )
+    return merged
+
+
+def _parse_assignment(assignment: str) -> tuple[str, Any]:
+    key, separator, raw = assignment.partition("=")
+    if not separator or not re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", key.strip()):
+        raise BadInput(
+            f"--set wants key=value (for example model.temperature=0.7), not {assignment!r}"
+        )
+    try:
+        return key.strip(), tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), raw
+
+
+def _assign(settings: dict[str, Any], dotted: str, value: Any) -> None:
+    *sections, last = dotted.split(".")
+    for section in sections:
+        settings = settings.setdefault(section, {})
+        if not isinstance(settings, dict):
+            raise BadInput(f"{dotted}: {section} is not a section")
+    settings[last] = value
+
+
+# --- tasks --------------------------------------------------------------------------------------
+
+
+class _TaskTable(Section):
+    topic: str = ""
+    goal: str = Field(min_length=1)
+
+
+class _ExperimentTable(Section):
+    command: tuple[str, ...] = Field(min_length=1)
+    editable: tuple[str, ...] = Field(min_length=1)
+    timeout: str | float = "10m"
+    memory: str | int = "4g"
+    disk: str | int = "1g"
+    cpus: float = 1
+    gpus: int = 0
+    processes: int = 256
+
+
+class _MetricTable(Section):
+    name: str
+    direction: Direction
+
+
+class _EvaluationTable(Section):
+    seeds: int = Field(default=5, ge=1, le=100)
+
+
+class _TaskFile(Section):
+    task: _TaskTable
+    experiment: _ExperimentTable
+    metric: _MetricTable
+    evaluation: _EvaluationTable = _EvaluationTable()
+
+
+TASK_FILES = ("task.toml", "data.py", "score.py", "baseline")
+
+
+def find_task(name: str, shipped: Path) -> Path:
+    """The folder of a task given as a path or as the name of one in `shipped`."""
+    for folder in (Path(name), shipped / name):
+        if (folder / "task.toml").is_file():
+            return folder.resolve()
+    known = ", ".join(sorted(path.parent.name for path in shipped.glob("*/task.toml")))
+    raise TaskError(f"unknown task {name!r}: give a folder with a task.toml, or one of: {known}")
+
+
+def load_task(folder: Path) -> Task:
+    """Read `folder/task.toml`. Raises TaskError naming the file, the key and the line."""
+    missing = [name for name in TASK_FILES if not (folder / name).exists()]
+    if missing:
+        raise TaskError(f"{folder}: {', '.join(missing)} missing; see the README on tasks")
+    file = folder / "task.toml"
+    text = file.read_text()
+    try:
+        parsed = _TaskFile.model_validate(_parse_toml(text, file, TaskError))
+        experiment = parsed.experiment
+        limits = Limits(
+            timeout=parse_duration(experiment.timeout),
+            memory=parse_size(experiment.memory),
+            disk=parse_size(experiment.disk),
+            file=parse_size(experiment.disk),
+            cpus=experiment.cpus,
+            gpus=experiment.gpus,
+            processes=experiment.processes,
+        )
+    except ValidationError as error:
+        raise TaskError(_explain(error, text, str(file))) from None
+    except ValueError as error:
+        raise TaskError(f"{file}: experiment: {error}") from None
+    return Task(
+        name=folder.name,
+        folder=folder,
+        topic=parsed.task.topic,
+        goal=parsed.task.goal.strip(),
+        command=experiment.command,
+        editable=experiment.editable,
+        limits=limits,
+        metric=parsed.metric.name,
+        direction=parsed.metric.direction,
+        seeds=parsed.evaluation.seeds,
+    )
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def parse_duration(value: str | float) -> float:
+    """Seconds from 90, "90s", "10m", "2h" or "1d"."""
+    match = re.fullmatch(r"([0-9.]+)\s*([smhd]?)", str(value).strip().lower())
+    if not match:
+        raise ValueError(f"{value!r} is not a duration such as 90s, 10m or 2h")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def parse_size(value: str | int) -> int:
+    """Bytes from 4096, "512m" or "4g" (powers of 1024)."""
+    match = re.fullmatch(r"([0-9.]+)\s*([kmgt]?)(i?b)?", str(value).strip().lower())
+    if not match:
+        raise ValueError(f"{value!r} is not a size such as 512m or 4g")
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+# --- saying what is wrong, and where ------------------------------------------------------------
+
+
+def _parse_toml(text: str, file: Path, kind: type[BadInput]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        last = f"at line {text.count(chr(10)) + 1}"
+        raise kind(f"{file}: not valid TOML: {error}".replace("at end of document", last)) from None
+
+
+def _explain(error: ValidationError, text: str, file: str) -> str:
+    """The first thing wrong as one line: file, line, key, what was expected."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    line = _line_of(text, path)
+    where = f"{file}, line {line}: " if line else f"{file}: " if text else ""
+    key = ".".join(path)
+    given = (
+        "" if first["type"] in ("missing", "extra_forbidden") else f", not {first['input']!r:.60}"
+    )
+    message = {"missing": "is missing", "extra_forbidden": "is not a known key"}.get(
+        first["type"], first["msg"][0].lower() + first["msg"][1:]
+    )
+    return f"{where}{key}: {message}{given}"
+
+
+def _line_of(text: str, path: list[str]) -> int | None:
+    """Line (from 1) of a dotted key: tomllib keeps no positions, so look for table and key."""
+    table, found = "", None
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        header = re.fullmatch(r"\[\s*([\w.-]+)\s*\].*", stripped)
+        if header:
+            table = header[1]
+        key = re.match(r"([\w.-]+)\s*=", stripped)
+        full = ".".join(filter(None, [table, key[1] if key else ""]))
+        if full == ".".join(path[: full.count(".") + 1]) and (key or header):
+            found = number
+    return found

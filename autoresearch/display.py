@@ -1,0 +1,100 @@
+"""Progress of a run while it runs, read from its directory: the loop knows nothing of it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from autoresearch.report import Row, claims_lines, headline, ideas_table, rows_of
+from autoresearch.store import Run
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+INTERVAL = 0.5  # seconds between two looks at the directory
+
+
+@contextmanager
+def watching(run: Run, console: "Console") -> Iterator[None]:
+    """Show the run's progress until the block ends: live on a terminal, one line an event elsewhere."""
+    stop = threading.Event()
+    show = _live if console.is_terminal else _lines
+    thread = threading.Thread(target=show, args=(run, console, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def summary(run: Run, console: "Console") -> None:
+    """The run as a table, its claims and where it is."""
+    console.print(headline(run))
+    console.print(ideas_table(run, rows_of(run)))
+    for line in claims_lines(run):
+        console.print(line)
+
+
+def _live(run: Run, console: "Console", stop: threading.Event) -> None:
+    from rich.live import Live
+
+    began = time.monotonic()
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        while True:
+            live.update(_screen(run, began, console.height), refresh=True)
+            if stop.wait(INTERVAL):
+                return
+
+
+def _screen(run: Run, began: float, height: int) -> "RenderableType":
+    from rich.console import Group
+
+    rows = rows_of(run)
+    room = max(4, height - 16)
+    elapsed = time.monotonic() - began
+    status = f"[bold]{_phase(run, rows)}[/bold]  {int(elapsed // 60)}:{int(elapsed % 60):02} here"
+    notes = [f"[yellow]{note}[/yellow]" for note in run.notes()[-3:]]
+    return Group(headline(run), status, *notes, ideas_table(run, rows[-room:]))
+
+
+def _phase(run: Run, rows: list[Row]) -> str:
+    """What the run is busy with as a whole."""
+    if not (run.folder / "data.json").is_file():
+        return "making the data"
+    if not (run.folder / "floor.json").is_file():
+        done = len(list((run.folder / "baseline").glob("seed-*-score.json")))
+        return f"measuring the baseline: {done} seeds done"
+    done = sum(row.lesson is not None for row in rows)
+    if done < len(rows):
+        return (
+            f"round {rows[-1].round + 1} of {run.settings.rounds}: {done} of {len(rows)} ideas done"
+        )
+    return f"round {rows[-1].round + 2 if rows else 1} of {run.settings.rounds}: thinking"
+
+
+def _lines(run: Run, console: "Console", stop: threading.Event) -> None:
+    """For logs: each note, phase and finished idea once."""
+    said: set[str] = set()
+    while True:
+        finished = stop.wait(INTERVAL)
+        for line in _events(run):
+            if line not in said:
+                said.add(line)
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if finished:
+            return
+
+
+def _events(run: Run) -> list[str]:
+    rows = rows_of(run)
+    done = [row for row in rows if row.lesson is not None]
+    phase = [] if done and len(done) < len(rows) else [_phase(run, rows)]
+    return [*run.notes(), *phase, *(_event(row) for row in done)]
+
+
+def _event(row: Row) -> str:
+    verdict = row.lesson.verdict if row.lesson else None
+    said = f"{verdict.outcome.value}: {verdict.reason}" if verdict else ""
+    return f"{row.round}.{row.number} {row.idea.slug}: {said}"

@@ -1,0 +1,160 @@
+"""What works on this machine and what to do about what does not; and the same for a task."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoresearch.assembly import kind_of, open_lab, open_sandbox, start
+from autoresearch.briefing import describe_data
+from autoresearch.config import Settings
+from autoresearch.errors import AutoresearchError, SandboxError, TaskError
+from autoresearch.harness import Lab, explain, measure, prepare_data, score_predictions
+from autoresearch.records import Measurement
+from autoresearch.sandbox.probe import probe
+from autoresearch.workspace import matches
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY",
+        "MISTRAL_API_KEY", "GROQ_API_KEY", "DEEPSEEK_API_KEY", "XAI_API_KEY")  # fmt: skip
+LOW_DISK = 5 * 2**30
+
+
+def strongest_sandbox(settings: Settings) -> str:
+    """ "docker", "local", or "none" where neither works; `none` is never taken without being named."""
+    automatic = settings.sandbox.model_copy(update={"kind": "auto"})
+    try:
+        return kind_of(open_sandbox(settings.model_copy(update={"sandbox": automatic})))
+    except SandboxError:
+        return "none"
+
+
+def examine(settings: Settings) -> "Table":
+    """One row a thing: whether it works, what was found, and what to do."""
+    from rich.table import Table
+
+    table = Table("", "what", "found", show_lines=False)
+    rows = [
+        _git(),
+        *(_sandbox(settings, kind) for kind in ("docker", "local")),
+        _gpu(),
+        _models(),
+        _disk(settings),
+    ]
+    for works, what, found in rows:
+        table.add_row("[green]yes[/green]" if works else "[red]no[/red]", what, found)
+    return table
+
+
+Finding = tuple[bool, str, str]
+
+
+def _git() -> Finding:
+    path = shutil.which("git")
+    return path is not None, "git", path or "not found: install git"
+
+
+def _sandbox(settings: Settings, kind: str) -> Finding:
+    """Whether a sandbox opens, and what a probe inside says that it really enforces."""
+    from rich.markup import escape
+
+    chosen = settings.model_copy(
+        update={"sandbox": settings.sandbox.model_copy(update={"kind": kind})}
+    )
+    try:
+        sandbox = open_sandbox(chosen)
+        with tempfile.TemporaryDirectory() as empty:
+            found = probe(sandbox, sandbox.environment(Path(empty)))
+    except SandboxError as error:
+        return False, f"sandbox {kind}", escape(str(error))
+    held = [finding.name for finding in found.findings if finding.ok]
+    broken = [f"{f.name}: wanted {f.wanted}, found {f.found}" for f in found.findings if not f.ok]
+    said = f"{sandbox.name}; enforced: {', '.join(held)}"
+    return (
+        found.holds,
+        f"sandbox {kind}",
+        escape(said + ("; NOT: " + "; ".join(broken) if broken else "")),
+    )
+
+
+def _gpu() -> Finding:
+    path = shutil.which("nvidia-smi")
+    if path is None:
+        return False, "GPU", "no nvidia-smi: tasks with gpus = 0 only"
+    query = [path, "--query-gpu=name", "--format=csv,noheader"]
+    ran = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    names = ran.stdout.strip().replace("\n", ", ")
+    return ran.returncode == 0 and bool(names), "GPU", names or "nvidia-smi found no GPU"
+
+
+def _models() -> Finding:
+    present = [key for key in KEYS if os.environ.get(key)]
+    if present:
+        return True, "models", f"keys in {', '.join(present)}; `--model offline` always works"
+    return (
+        False,
+        "models",
+        "no key set (for example OPENAI_API_KEY); `--model offline` works without",
+    )
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.runs if settings.runs.exists() else Path()
+    free = shutil.disk_usage(folder).free
+    advice = "" if free > LOW_DISK else ": free some, environments take 0.3 GiB and more each"
+    return free > LOW_DISK, "disk", f"{free / 2**30:.1f} GiB free for {settings.runs}{advice}"
+
+
+# --- tasks --------------------------------------------------------------------------------------
+
+
+def check_task(settings: Settings) -> list[str]:
+    """Run the recipe, the baseline and the scorer once. Raises TaskError with what is wrong."""
+    with tempfile.TemporaryDirectory(prefix="autoresearch-check-") as runs:
+        run = start(settings.model_copy(update={"runs": Path(runs), "topic": "checking the task"}))
+        lab = open_lab(run)
+        try:
+            return _check(lab)
+        except AutoresearchError as error:
+            raise TaskError(f"{settings.task}: {error}") from None
+
+
+def _check(lab: Lab) -> list[str]:
+    files = [p for p in (lab.task.folder / "baseline").rglob("*") if p.is_file()]
+    names = [str(path.relative_to(lab.task.folder / "baseline")) for path in files]
+    editable = [name for name in names if matches(name, lab.task.editable)]
+    if not editable:
+        raise TaskError(f"no file under baseline/ matches editable = {list(lab.task.editable)}")
+    public = prepare_data(lab) / "public"
+    commit = lab.workspace.import_baseline(lab.task.folder / "baseline")
+    desk = lab.desk.at("check")
+    measured = measure(lab, desk, "seed-0", lab.workspace.export(commit), 0)
+    if measured.value is None:
+        raise TaskError(f"the baseline gave no score: {explain(measured)}")
+    sealed = score_predictions(lab, desk, "seed-0", "test")
+    if sealed.value is None:
+        raise TaskError(f"score.py works on validation but not with SPLIT=test: {sealed.reason}")
+    lines = [
+        f"sandbox   {lab.sandbox.name}",
+        f"editable  {', '.join(editable)}",
+        *(f"data      {line}" for line in describe_data(public).splitlines()),
+        f"baseline  {lab.task.metric} {measured.value:.4f} on validation with seed 0, "
+        f"{measured.execution.seconds:.1f} s of at most {lab.task.limits.timeout:g} s",
+        "scorer    works on both splits (the test score is not shown)",
+    ]
+    return lines + [f"advice    {text}" for text in _advice(lab, measured)] + ["ok"]
+
+
+def _advice(lab: Lab, measured: Measurement) -> list[str]:
+    advice = []
+    if lab.task.seeds < 3:
+        advice.append("with fewer than 3 seeds hardly any gain can be told from noise")
+    if measured.score is not None and not measured.score.examples:
+        advice.append("score.py gives no per-example scores: gains are tested over seeds only")
+    if measured.execution.seconds > lab.task.limits.timeout / 2:
+        advice.append("the baseline takes over half of its timeout: ideas will run into it")
+    return advice

@@ -1,0 +1,60 @@
+"""Everything that can go wrong, as one tree. Each message says what happened and what to do next.
+
+    AutoresearchError
+    ├── BadInput            the user's to mend; nothing was changed        exit code 2
+    │   ├── TaskError       the task folder is not usable as it is
+    │   ├── RecordError     a file of the run directory cannot be read
+    │   └── RunLocked       another process holds the run directory
+    └── RunFailed           the run could not go on; it can be resumed     exit code 1
+        ├── SandboxError    the engine or the environment broke (never: the experiment failed)
+        ├── ModelError      no answer from the model or its provider
+        │   └── UnusableAnswer  it answered, but never in the form asked for
+        └── BaselineFailed  the task's own baseline did not give a score
+
+A failing experiment, a malformed patch or a refused result is data, not an exception.
+Only `cli.py` prints these.
+"""
+
+
+class AutoresearchError(Exception):
+    """Root of the tree: one line for the user, ending in what to do next."""
+
+    exit_code = 1
+
+
+class BadInput(AutoresearchError):
+    """What the user gave cannot be used; nothing was created or lost."""
+
+    exit_code = 2
+
+
+class TaskError(BadInput):
+    """The task folder is not usable: names the file and, where there is one, the key and line."""
+
+
+class RecordError(BadInput):
+    """A file of the run directory is corrupted or of another format: names it and how to recover."""
+
+
+class RunLocked(BadInput):
+    """Another process is working in this run directory: names the process."""
+
+
+class RunFailed(AutoresearchError):
+    """The run stopped; everything recorded so far is kept and `autoresearch resume` goes on."""
+
+
+class SandboxError(RunFailed):
+    """The sandbox engine, or the environment it needs, is missing or broken."""
+
+
+class ModelError(RunFailed):
+    """The model or its provider gave no answer within the bounds on retries."""
+
+
+class UnusableAnswer(ModelError):
+    """The model answered, but not in the form asked for, also after being shown its errors."""
+
+
+class BaselineFailed(RunFailed):
+    """The task's own baseline did not run or was not scored; no idea can be compared with it."""

@@ -1,0 +1,35 @@
+"""A model's opinions of a trial: why it came out so, and a peer review on a conference form."""
+
+from typing import TypeVar
+
+from autoresearch.briefing import brief
+from autoresearch.errors import UnusableAnswer
+from autoresearch.harness import Lab
+from autoresearch.records import Analysis, Outcome, Review, Trial, Verdict
+from autoresearch.store import Desk
+
+R = TypeVar("R", Analysis, Review)
+
+
+def analyse(lab: Lab, desk: Desk, trial: Trial, verdict: Verdict) -> Analysis | None:
+    """Why the trial came out as it did; None when the model gave no usable answer."""
+    return _opinion(lab, desk, "feedback/analysis", Analysis, trial, verdict)
+
+
+def review(lab: Lab, desk: Desk, trial: Trial, verdict: Verdict) -> Review | None:
+    """One peer review; None for what never ran, or without a usable answer."""
+    if verdict.outcome is Outcome.failed:
+        return None
+    return _opinion(lab, desk, "feedback/review", Review, trial, verdict)
+
+
+def _opinion(
+    lab: Lab, desk: Desk, prompt: str, record: type[R], trial: Trial, verdict: Verdict
+) -> R | None:
+    try:
+        return lab.ask(
+            desk, prompt.rpartition("/")[2], prompt, record,
+            task=lab.task, setting=brief(lab), trial=trial, verdict=verdict, floor=lab.floor,
+        )  # fmt: skip
+    except UnusableAnswer:
+        return None

@@ -1,0 +1,258 @@
+"""Apply, run, score: the part that no model may write.
+
+The experiment runs in one sandbox and leaves predictions; the task's scorer runs in another one with
+the private labels and never imports the experiment's code. Every run is a step on disk of its own.
+"""
+
+import math
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import ValidationError
+
+from autoresearch.config import Settings
+from autoresearch.errors import BaselineFailed
+from autoresearch.llm import Model, Request, ask
+from autoresearch.papers import Library
+from autoresearch.prompts import Prompts
+from autoresearch.records import (
+    Execution,
+    Floor,
+    Limits,
+    Measurement,
+    Record,
+    Score,
+    Task,
+)
+from autoresearch.sandbox import Environment, Job, Sandbox
+from autoresearch.sandbox.results import Refused, read_json
+from autoresearch.store import Desk
+from autoresearch.workspace import Workspace
+
+R = TypeVar("R", bound=Record)
+S = TypeVar("S")
+SCORER_LIMITS = Limits(
+    timeout=120, memory=2 * 2**30, disk=64 * 2**20, file=64 * 2**20, processes=64
+)
+DATA_LIMITS = Limits(timeout=1800, memory=8 * 2**30, disk=8 * 2**30, file=8 * 2**30)
+SCORE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What every part of a run works with: the settings, the three seams, and where things are."""
+
+    settings: Settings
+    task: Task
+    model: Model
+    library: Library
+    sandbox: Sandbox
+    environment: Environment
+    workspace: Workspace
+    prompts: Prompts
+    desk: Desk
+
+    @property
+    def topic(self) -> str:
+        return self.settings.topic or self.task.topic
+
+    @cached_property
+    def floor(self) -> Floor:
+        """The noise floor: the baseline on every seed, measured once."""
+        return self.desk.step("floor", Floor, lambda: _measure_floor(self))
+
+    def measure_floor(self) -> Floor:
+        """The noise floor, said as the work it is where it comes first."""
+        return self.floor
+
+    def ask(self, desk: Desk, step: str, prompt: str, record: type[R], **variables: object) -> R:
+        """A typed answer from the model to one of the prompts, asked by step `step` of `desk`."""
+        text = self.prompts.render(prompt, variables)
+        return ask(self.model, Request(prompt, variables, text, record, desk.where(step)))
+
+
+class _ScoreFile(Record):
+    """What a scorer writes to $OUT/score.json: a value, or why there is none."""
+
+    value: float | None = None
+    examples: tuple[float, ...] = ()
+    refused: str | None = None
+
+
+def prepare_data(lab: Lab) -> Path:
+    """Run the task's data recipe once; the folder with `public` and `private`.
+
+    Raises BaselineFailed when the recipe does not run or leaves something else.
+    """
+    folder = lab.desk.folder / "data"
+
+    def recipe() -> Execution:
+        return _run_into(
+            lab, folder, ("python", "data.py"), {"work": lab.task.folder}, {}, DATA_LIMITS
+        )
+
+    made = lab.desk.step("data", Execution, recipe)
+    if not made.succeeded:
+        raise BaselineFailed(
+            f"data.py: {made.reason}: {last_line(made.stderr)}; mend the task, start again"
+        )
+    missing = [name for name in ("public", "private") if not (folder / name).is_dir()]
+    if missing:
+        raise BaselineFailed(
+            f"data.py left no folder {' and no '.join(missing)} in $OUT; mend the task"
+        )
+    return folder
+
+
+def _measure_floor(lab: Lab) -> Floor:
+    prepare_data(lab)
+    commit = lab.workspace.import_baseline(lab.task.folder / "baseline")
+    tree = lab.workspace.export(commit)
+    desk = lab.desk.at("baseline")
+
+    def one(seed: int) -> Measurement:
+        measured = measure(lab, desk, f"seed-{seed}", tree, seed)
+        if measured.value is None:
+            raise BaselineFailed(
+                f"the baseline gave no score with seed {seed}: {explain(measured)}"
+            )
+        return measured
+
+    measurements = tuple(in_parallel(lab, one, range(lab.task.seeds)))
+    values = [m.value for m in measurements if m.value is not None]
+    return floor_of(commit, measurements, values, lab.settings)
+
+
+def floor_of(
+    commit: str, measurements: tuple[Measurement, ...], values: list[float], settings: Settings
+) -> Floor:
+    """The noise floor from the baseline's scores, one a seed.
+
+    The smallest gain: a paired t-test over the seeds at the level one idea is held to, with 80 %
+    power, when an idea's scores scatter like the baseline's and independently of them.
+    """
+    count, mean = len(values), sum(values) / len(values)
+    alpha = settings.alpha / (settings.rounds * settings.ideas)
+    deviation = smallest = None
+    if count > 1:
+        from scipy.stats import t
+
+        deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (count - 1))
+        reach = float(t.ppf(1 - alpha, count - 1) + t.ppf(0.8, count - 1))
+        smallest = reach * deviation * math.sqrt(2 / count)
+    return Floor(
+        commit=commit,
+        measurements=measurements,
+        mean=mean,
+        deviation=deviation,
+        smallest_gain=smallest,
+        alpha=alpha,
+    )
+
+
+def measure(lab: Lab, desk: Desk, name: str, tree: Path, seed: int) -> Measurement:
+    """Run the code in `tree` with one seed, then score what it left: two steps on disk."""
+    left = desk.folder / f"{name}-out"
+    public = lab.desk.folder / "data" / "public"
+
+    def run() -> Execution:
+        inputs = {"work": tree, "data": public}
+        return _run_into(lab, left, lab.task.command, inputs, {"SEED": str(seed)}, lab.task.limits)
+
+    execution = desk.step(f"{name}-run", Execution, run)
+    if not execution.succeeded:
+        return Measurement(seed=seed, execution=execution, score=None)
+    score = desk.step(
+        f"{name}-score", Score, lambda: score_predictions(lab, desk, name, "validation")
+    )
+    return Measurement(seed=seed, execution=execution, score=score)
+
+
+def score_predictions(
+    lab: Lab, desk: Desk, name: str, split: Literal["validation", "test"]
+) -> Score:
+    """What the trusted scorer says of the predictions that measurement `name` left."""
+    out = desk.folder / f"{name}-{split}"
+    inputs = {
+        "work": lab.task.folder,
+        "predictions": desk.folder / f"{name}-out",
+        "private": lab.desk.folder / "data" / "private",
+    }
+    ran = _run_into(lab, out, ("python", "score.py"), inputs, {"SPLIT": split}, SCORER_LIMITS)
+    try:
+        if not ran.succeeded:
+            return _unscored(
+                lab, split, f"the scorer failed ({ran.reason}): {last_line(ran.stderr)}"
+            )
+        found = _ScoreFile.model_validate(read_json(out / "score.json", SCORE_BYTES))
+    except (Refused, ValidationError, ValueError, OSError) as error:
+        return _unscored(
+            lab, split, f"the scorer left no readable score.json: {last_line(str(error))}"
+        )
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+    if found.value is None:
+        return _unscored(lab, split, f"predictions refused: {found.refused or 'no reason given'}")
+    return Score(metric=lab.task.metric, split=split, value=found.value, examples=found.examples)
+
+
+def _unscored(lab: Lab, split: Literal["validation", "test"], reason: str) -> Score:
+    return Score(metric=lab.task.metric, split=split, value=None, reason=reason[:1000])
+
+
+def _run_into(
+    lab: Lab,
+    folder: Path,
+    command: tuple[str, ...],
+    inputs: Mapping[str, Path],
+    variables: Mapping[str, str],
+    limits: Limits,
+) -> Execution:
+    """Run a job whose files end up in `folder`, whole or not at all."""
+    aside = folder.with_name(f".{folder.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    job = Job(lab.environment, command, inputs, aside, limits, variables)
+    execution = lab.sandbox.run(job)
+    aside.mkdir(parents=True, exist_ok=True)
+    aside.rename(folder)
+    return execution
+
+
+def in_parallel(lab: Lab, work: Callable[[int], S], numbers: Iterable[int]) -> list[S]:
+    """`work` on each number with `settings.parallel` threads; results in order.
+
+    The first failure stops what has not begun and is raised when what runs has come to a step.
+    """
+    with ThreadPoolExecutor(lab.settings.parallel) as pool:
+        futures = [pool.submit(work, number) for number in numbers]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            failed = next(
+                (future for future in futures if future in done and future.exception()), None
+            )
+            if failed is not None:
+                failed.result()
+            return [future.result() for future in futures]
+        finally:
+            if not all(future.done() for future in futures):
+                lab.desk.stopping.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def explain(measured: Measurement) -> str:
+    """Why a measurement has no score, in one line."""
+    if measured.score is not None and measured.value is None:
+        return measured.score.reason
+    return f"{measured.execution.reason}: {last_line(measured.execution.stderr)}"
+
+
+def last_line(text: str) -> str:
+    """The last line that says something, bounded."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "(no output)"

@@ -1,0 +1,272 @@
+"""One change at a time to any Python program: blind search's idea of an idea.
+
+Settings take other values, names are replaced by names that can stand in for them, and usual steps are
+added. Nothing here knows a task: what is worth changing is read from the code and its names.
+"""
+
+import ast
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from autoresearch.alternatives import OPTIONS, UNTOUCHABLE, nearby, scale_of
+from autoresearch.records import Edit
+from autoresearch.rewrites import additions, replacements
+from autoresearch.sourcecode import Change, Source, applied, called, edits_between, rewritten
+
+LARGEST_FILE = 200_000  # characters
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One change. `subject` is what is changed ("learning-rate"), and the first part of the slug."""
+
+    slug: str
+    subject: str
+    kind: str  # "setting", "option", "replacement" or "addition"
+    usefulness: float
+    title: str
+    reason: str
+    plan: str
+    edits: tuple[Edit, ...]
+
+
+def mutations(sources: Mapping[str, str], seed: int) -> list[Mutation]:
+    """Every change to the files (path -> text), the most promising first and kinds taking turns.
+
+    Slugs are unique. The edits of each apply to the files as they are, and the result parses.
+    """
+    parsed = [
+        source
+        for path, text in sorted(sources.items())
+        if len(text) <= LARGEST_FILE and (source := Source.parse(path, text))
+    ]
+    roots = {name.split(".")[0] for source in parsed for name in source.imports.values()}
+    found: dict[str, Mutation] = {}
+    for source in parsed:
+        for change in _changes(source, roots):
+            mutation = _mutation(source, change)
+            if mutation and mutation.slug not in found:
+                found[mutation.slug] = mutation
+    return _in_turns(found.values(), seed)
+
+
+def subject_of(slug: str) -> str:
+    """What the mutation of this slug changes: its `subject`."""
+    return slug.rpartition("-to-")[0] or slug
+
+
+def slugged(text: str, length: int = 27) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:length].strip("-") or "it"
+
+
+def _changes(source: Source, roots: set[str]) -> Iterator[Change]:
+    yield from _settings(source)
+    yield from replacements(source, roots)
+    yield from additions(source)
+
+
+def _mutation(source: Source, change: Change) -> Mutation | None:
+    new = rewritten(source.text, change.places)
+    edits = edits_between(source.path, source.text, new)
+    if not edits or applied(source.text, edits) != new or not Source.parse(source.path, new):
+        return None
+    subject, target = slugged(change.subject), slugged(change.target)
+    line = source.text.count("\n", 0, change.places[0][0]) + 1
+    return Mutation(
+        slug=f"{subject}-to-{target}" if change.target else subject,
+        subject=subject,
+        kind=change.kind,
+        usefulness=change.usefulness,
+        title=change.title,
+        reason=change.reason,
+        plan=f"In {source.path}, line {line}: {change.title[0].lower()}{change.title[1:]}, "
+        "and leave everything else as it is.",
+        edits=edits,
+    )
+
+
+def _in_turns(found: Iterable[Mutation], seed: int) -> list[Mutation]:
+    """By usefulness within a kind, each subject's first change before any one's second, and the
+    kinds in turns. The seed decides between equals."""
+
+    def rank(mutation: Mutation) -> tuple[float, str]:
+        tie = hashlib.sha256(f"{seed} {mutation.slug}".encode()).hexdigest()
+        return -mutation.usefulness, tie
+
+    queues: dict[str, list[tuple[int, Mutation]]] = defaultdict(list)
+    seen: dict[str, int] = defaultdict(int)
+    for mutation in sorted(found, key=rank):
+        queues[mutation.kind].append((seen[mutation.subject], mutation))
+        seen[mutation.subject] += 1
+    turns = []
+    for queue in queues.values():
+        queue.sort(key=lambda entry: (entry[0], *rank(entry[1])))
+        turns += [(place, rank(mutation), mutation) for place, (_, mutation) in enumerate(queue)]
+    return [mutation for _, _, mutation in sorted(turns, key=lambda turn: turn[:2])]
+
+
+# --- settings -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """A literal with a name. A doubtful one is only changed when its name is a known setting's."""
+
+    name: str
+    value: ast.expr
+    owner: str = ""  # what it is an argument of
+    doubtful: bool = False
+    choices: tuple[str, ...] = ()
+
+
+def _settings(source: Source) -> Iterator[Change]:
+    for node in source.nodes:
+        for setting in _found_in(source, node):
+            if not UNTOUCHABLE.search(setting.name.lower()):
+                yield from _varied(source, setting)
+
+
+def _found_in(source: Source, node: ast.AST) -> Iterator[_Setting]:
+    if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if len(targets) == 1 and isinstance(targets[0], ast.Name):
+            name = targets[0].id
+            field = isinstance(source.owners[node], ast.ClassDef)
+            yield _Setting(name, node.value, doubtful=not (name.isupper() or field))
+    elif isinstance(node, ast.FunctionDef):
+        yield from _defaults(node.args)
+    elif isinstance(node, ast.Dict):
+        for key, value in zip(node.keys, node.values, strict=True):
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                yield _Setting(key.value, value, doubtful=True)
+    elif isinstance(node, ast.Call):
+        yield from _arguments(source, node)
+
+
+def _defaults(arguments: ast.arguments) -> Iterator[_Setting]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    with_default = positional[len(positional) - len(arguments.defaults) :]
+    for argument, default in zip(with_default, arguments.defaults, strict=True):
+        yield _Setting(argument.arg, default)
+    for argument, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        if value:
+            yield _Setting(argument.arg, value)
+
+
+def _arguments(source: Source, call: ast.Call) -> Iterator[_Setting]:
+    name = called(call)
+    root = source.full_name(call.func).split(".")[0]
+    if root in ("matplotlib", "seaborn", "logging", "os", "argparse") or re.search(
+        r"(Error|Exception|Warning|Path)$", name
+    ):
+        return
+    if name == "add_argument":
+        yield from _option_of_program(call)
+        return
+    made = name[:1].isupper()  # a constructor: its keywords are settings
+    for keyword in call.keywords:
+        if keyword.arg:
+            yield _Setting(keyword.arg, keyword.value, owner=name, doubtful=not made)
+    if made and len(call.args) == 1 and not call.keywords:
+        yield _Setting(name, call.args[0], doubtful=True)
+
+
+def _option_of_program(call: ast.Call) -> Iterator[_Setting]:
+    flags = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+    values = {keyword.arg: keyword.value for keyword in call.keywords}
+    choices: list[str] = []
+    if isinstance(values.get("choices"), ast.List | ast.Tuple):
+        listed = getattr(values["choices"], "elts", [])
+        choices = [
+            c.value for c in listed if isinstance(c, ast.Constant) and isinstance(c.value, str)
+        ]
+    if flags and "default" in values:
+        name = flags[-1].lstrip("-").replace("-", "_")
+        yield _Setting(name, values["default"], choices=tuple(choices))
+
+
+def _varied(source: Source, setting: _Setting) -> Iterator[Change]:
+    literal = setting.value
+    if isinstance(literal, ast.Tuple | ast.List):
+        yield from _resized(source, setting, literal)
+    elif isinstance(literal, ast.Constant) and _is_written(source, literal):
+        value = literal.value
+        if isinstance(value, bool):
+            yield from _flipped(source, setting, value)
+        elif isinstance(value, int | float):
+            yield from _rescaled(source, setting, value)
+        elif isinstance(value, str):
+            yield from _other_options(source, setting, value)
+
+
+def _flipped(source: Source, setting: _Setting, value: bool) -> Iterator[Change]:
+    if not setting.doubtful:
+        why = f"whether {setting.name} pays is cheap to find out"
+        yield _set(source, setting, str(not value), "option", (3.0, why))
+
+
+def _rescaled(source: Source, setting: _Setting, value: int | float) -> Iterator[Change]:
+    scale = scale_of(setting.name)
+    if scale.words or not setting.doubtful:
+        for place, number in enumerate(nearby(scale, value)):
+            why = scale.more if number > value else scale.less
+            yield _set(source, setting, repr(number), "setting", (scale.usefulness - place, why))
+
+
+def _is_written(source: Source, value: ast.Constant) -> bool:
+    """Whether the text at its position really is this literal."""
+    try:
+        return bool(ast.literal_eval(source.segment(value)) == value.value)
+    except (SyntaxError, ValueError):
+        return False
+
+
+def _other_options(source: Source, setting: _Setting, value: str) -> Iterator[Change]:
+    families = [setting.choices] if setting.choices else []
+    families += [options for name, options in OPTIONS if name == setting.name.lower()]
+    options = next((family for family in families if value in family), ())
+    quote = source.segment(setting.value)[-1]
+    for place, option in enumerate(option for option in options if option != value):
+        why = f"{option} makes other assumptions than {value}"
+        yield _set(source, setting, f"{quote}{option}{quote}", "option", (5.0 - place, why))
+
+
+def _resized(source: Source, setting: _Setting, value: ast.Tuple | ast.List) -> Iterator[Change]:
+    sizes = [e.value for e in value.elts if isinstance(e, ast.Constant) and type(e.value) is int]
+    if not sizes or len(sizes) != len(value.elts):
+        return
+    name, brackets = setting.name.lower(), "[]" if isinstance(value, ast.List) else "()"
+    if "ngram" in name:
+        near = [([sizes[0], sizes[-1] + 1], "longer phrases tell more than single words")]
+    elif re.search(r"hidden|layer|units|width|filters", name):
+        near = [
+            ([s * 2 for s in sizes], "wider layers hold more features at once"),
+            ([*sizes, sizes[-1]], "another layer composes the features of the one before"),
+            ([s * 4 for s in sizes], "a network too wide for the data is often easier to train"),
+            ([max(2, s // 2) for s in sizes], "narrow layers cannot memorise the examples"),
+        ]
+    else:
+        return
+    for place, (new, why) in enumerate(near):
+        inner = ", ".join(map(str, new)) + ("," if len(new) == 1 and brackets == "()" else "")
+        text = brackets[0] + inner + brackets[1]
+        yield _set(source, setting, text, "setting", (6.5 - place, why))
+
+
+def _set(
+    source: Source, setting: _Setting, new: str, kind: str, because: tuple[float, str]
+) -> Change:
+    old = source.segment(setting.value)
+    name = f"{setting.name} of {setting.owner}" if setting.owner else setting.name
+    return Change(
+        kind=kind,
+        subject=setting.name,
+        target=new,
+        usefulness=because[0],
+        title=f"Change {name} from {old} to {new}",
+        reason=because[1],
+        places=((*source.span(setting.value), new),),
+    )

@@ -1,0 +1,82 @@
+"""One attempt: apply the patch, check it, commit it, run it; and the seeds after the first."""
+
+from pathlib import Path
+
+from autoresearch.harness import Lab, measure
+from autoresearch.practice.coder import read_sources
+from autoresearch.practice.edits import Refused, apply
+from autoresearch.practice.tracebacks import check_syntax, failure_of
+from autoresearch.records import Attempt, Failure, Idea, Measurement, Patch, Trial
+from autoresearch.store import Desk
+
+
+def try_patch(lab: Lab, desk: Desk, tree: Path, patch: Patch, number: int) -> Attempt:
+    """Apply the patch to the worktree and run it on the screening seed. What fails is data."""
+    sources = read_sources(tree, lab.task.editable)
+    existing = {str(path.relative_to(tree)) for path in tree.rglob("*")}
+    try:
+        if not patch.edits:
+            raise Refused("the answer holds no edit")
+        changed = apply(patch, sources, existing, lab.task.editable)
+    except Refused as error:
+        failure = Failure(
+            stage="edit", message=str(error).splitlines()[0][:500], detail=str(error)[:6000]
+        )
+        return Attempt(number=number, patch=patch, commit=None, measurement=None, failure=failure)
+    for path, text in changed.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_text(text, encoding="utf-8")
+    commit = lab.workspace.commit(
+        tree, f"refs/attempts/{desk.name}/{number}", f"{desk.name}/{number}"
+    )
+    failed = check_syntax(changed)
+    if failed:
+        return Attempt(number=number, patch=patch, commit=commit, measurement=None, failure=failed)
+    measured = measure(lab, desk, str(number), lab.workspace.export(commit), 0)
+    return Attempt(
+        number=number,
+        patch=patch,
+        commit=commit,
+        measurement=measured,
+        failure=failure_of(measured),
+    )
+
+
+def measure_idea(lab: Lab, desk: Desk, idea: Idea, attempts: tuple[Attempt, ...]) -> Trial:
+    """The trial: what the last attempt's code scores on the seeds that are worth running."""
+    last, floor = attempts[-1], lab.floor
+    measurements: tuple[Measurement, ...] = ()
+    if last.failure is None and last.measurement and last.commit:
+        measurements = (last.measurement,)
+        if looks_no_worse(lab, last.measurement):
+            measurements += _other_seeds(lab, desk, last.commit)
+    commits = [attempt.commit for attempt in attempts if attempt.commit]
+    for commit in commits:
+        lab.workspace.discard(commit)
+    final = commits[-1] if commits else None
+    return Trial(
+        name=desk.name,
+        idea=idea,
+        attempts=attempts,
+        measurements=measurements,
+        commit=last.commit if measurements else None,
+        diff=lab.workspace.diff(floor.commit, final) if final else "",
+    )
+
+
+def looks_no_worse(lab: Lab, screened: Measurement) -> bool:
+    """Whether further seeds are worth it: on the screening seed the idea is not below the baseline by
+    more than the baseline's own scatter (one standard deviation of a difference of two runs)."""
+    floor = lab.floor
+    reference = floor.measurements[0].value
+    if screened.value is None or reference is None:
+        return False
+    slack = (floor.deviation or 0.0) * 2**0.5
+    return lab.task.gain(screened.value, reference) >= -slack
+
+
+def _other_seeds(lab: Lab, desk: Desk, commit: str) -> tuple[Measurement, ...]:
+    tree = lab.workspace.export(commit)
+    return tuple(
+        measure(lab, desk, f"seed-{seed}", tree, seed) for seed in range(1, lab.task.seeds)
+    )

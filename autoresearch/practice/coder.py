@@ -1,0 +1,62 @@
+"""The patch of an idea, and its repairs: what the model is asked, and what it edits."""
+
+from pathlib import Path
+
+from autoresearch.briefing import brief
+from autoresearch.errors import UnusableAnswer
+from autoresearch.harness import Lab
+from autoresearch.records import Attempt, Idea, Lesson, Patch
+from autoresearch.store import Desk
+from autoresearch.workspace import matches
+
+
+def starting_point(lab: Lab, idea: Idea, memory: tuple[Lesson, ...]) -> str:
+    """The commit an idea starts from: its parent's, or the baseline's."""
+    for lesson in memory:
+        if lesson.idea.slug == idea.parent and lesson.commit is not None:
+            return lesson.commit
+    return lab.floor.commit
+
+
+def write_patch(
+    lab: Lab, desk: Desk, idea: Idea, tree: Path, attempts: tuple[Attempt, ...]
+) -> Patch:
+    """The next patch: the idea's code at first, then repairs. An answer that stays unusable is a
+    patch without edits, which fails as an attempt and costs no experiment."""
+    step = f"{len(attempts)}-patch"
+
+    def write() -> Patch:
+        try:
+            return _ask(lab, desk, idea, read_sources(tree, lab.task.editable), attempts)
+        except UnusableAnswer as error:
+            return Patch(plan=f"(no usable answer) {error}", edits=())
+
+    return desk.step(step, Patch, write)
+
+
+def _ask(
+    lab: Lab, desk: Desk, idea: Idea, code: dict[str, str], attempts: tuple[Attempt, ...]
+) -> Patch:
+    step = f"{len(attempts)}-patch"
+    setting = brief(lab)
+    if not attempts:
+        return lab.ask(
+            desk, step, "practice/code", Patch,
+            task=lab.task, setting=setting, idea=idea, code=code, parent=idea.parent,
+        )  # fmt: skip
+    return lab.ask(
+        desk, step, "practice/debug", Patch,
+        task=lab.task, setting=setting, idea=idea, code=code, attempts=attempts,
+        failure=attempts[-1].failure, attempts_left=lab.settings.attempts - len(attempts),
+    )  # fmt: skip
+
+
+def read_sources(tree: Path, editable: tuple[str, ...]) -> dict[str, str]:
+    """The editable files' texts as they are in the worktree now."""
+    paths = sorted(path for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
+    names = {str(path.relative_to(tree)): path for path in paths}
+    return {
+        name: path.read_text(encoding="utf-8", errors="replace")
+        for name, path in names.items()
+        if matches(name, editable) and name != ".git"
+    }

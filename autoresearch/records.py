@@ -1,0 +1,393 @@
+"""The frozen records that flow through a run, and exactly what its files hold.
+
+    Task -> Paper* -> Agenda(Idea*) -> Patch -> Execution -> Attempt -> Trial -> Verdict + Review -> Lesson
+
+A stage makes a new record instead of filling in blanks, and "no result" is None, never 0.0.
+Scores are in the unit of the task's metric; durations in seconds; sizes in bytes.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+
+
+class Record(BaseModel):
+    """Frozen, closed, finite: unknown fields and NaN are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def from_answer(cls, text: str) -> Self:
+        """Parse a model's answer. Records that are not JSON on the wire override this.
+
+        Raises ValueError (pydantic's included) with a message that the model can act on.
+        """
+        from autoresearch.answers import read_json
+
+        return cls.model_validate(read_json(text))
+
+
+# --- the task -----------------------------------------------------------------------------------
+
+
+class Limits(Record):
+    """What one experiment may use. `output` is the bytes of stdout and stderr it may produce,
+    `disk` the bytes it may leave in $OUT, `file` the bytes of any one file."""
+
+    timeout: float = Field(default=600.0, gt=0)
+    memory: int = Field(default=4 * 2**30, ge=64 * 2**20)
+    cpus: float = Field(default=1.0, gt=0)
+    gpus: int = Field(default=0, ge=0)
+    processes: int = Field(default=256, ge=8)
+    disk: int = Field(default=2**30, ge=2**16)
+    file: int = Field(default=2**30, ge=2**16)
+    output: int = Field(default=16 * 2**20, ge=2**12)
+
+
+class Direction(StrEnum):
+    maximize = "maximize"
+    minimize = "minimize"
+
+
+class Task(Record):
+    """A folder with the baseline, the data recipe, the scorer and the limits."""
+
+    name: str
+    folder: Path
+    topic: str
+    goal: str
+    command: tuple[str, ...]
+    editable: tuple[str, ...]
+    limits: Limits
+    metric: str
+    direction: Direction
+    seeds: int = Field(ge=1)
+
+    def gain(self, score: float, reference: float) -> float:
+        """How much better `score` is than `reference`: positive is better, in the metric's unit."""
+        return score - reference if self.direction is Direction.maximize else reference - score
+
+
+# --- the sandbox --------------------------------------------------------------------------------
+
+
+class Ended(StrEnum):
+    """What ended an execution. `exited` covers any exit code of the program's own."""
+
+    exited = "exited"
+    signalled = "signalled"  # died of a signal that no limit of ours sent (a segfault, an abort)
+    timeout = "timeout"
+    memory = "memory"
+    output = "output"  # produced more on stdout and stderr than it may
+    disk = "disk"  # left more in $OUT than it may
+    refused = "refused"  # what it left was refused at the door: links, devices, too many files
+    lost = "lost"  # the supervisor's status line never came: never a success
+
+
+class Execution(Record):
+    """One command run in a sandbox: what happened, and what came back. Failing is data."""
+
+    sandbox: str  # "docker", "local (bubblewrap, Landlock, seccomp)", ... as probed
+    command: tuple[str, ...]
+    ended: Ended
+    exit_code: int | None  # None when a limit or a signal ended it
+    signal: int | None
+    reason: str  # one line for a person: "exit code 1", "killed: more than 4.0 GiB of memory"
+    stdout: str  # head and tail, cut in the middle and saying so
+    stderr: str
+    seconds: float
+    cpu_seconds: float | None
+    peak_memory: int | None
+    left_behind: int = (
+        0  # processes that were still running when the command ended, and were killed
+    )
+    files: tuple[str, ...] = ()  # relative paths that came through the door, sorted
+
+    @property
+    def succeeded(self) -> bool:
+        return self.ended is Ended.exited and self.exit_code == 0
+
+
+# --- thinking -----------------------------------------------------------------------------------
+
+
+class Paper(Record):
+    """A retrieved or local publication. `text` is the full text where a local file gave one."""
+
+    id: str  # "arxiv:2501.03916", "file:name.pdf"
+    title: str
+    abstract: str
+    authors: tuple[str, ...] = ()
+    year: int | None = None
+    url: str | None = None
+    text: str | None = None
+
+
+class Query(Record):
+    """One keyword query for the literature search."""
+
+    query: Line
+
+
+class Attributes(Record):
+    """What the task takes in and what it puts out, in the words papers use."""
+
+    input: Text
+    output: Text
+
+
+class PaperScore(Record):
+    """How well a paper fits the topic and the task's attributes, 1 (not at all) to 10."""
+
+    paper: str
+    score: int = Field(ge=1, le=10)
+    reason: Line
+
+
+class Ranking(Record):
+    scores: tuple[PaperScore, ...]
+
+
+class Idea(Record):
+    """One change worth testing. `parent` is the slug of an earlier improved idea to start from."""
+
+    slug: Slug
+    title: Line
+    hypothesis: Text
+    plan: Text
+    summary: Text  # one sentence: the text that independence is judged on
+    cites: tuple[str, ...] = ()
+    parent: str | None = None
+
+
+class Ideas(Record):
+    ideas: tuple[Idea, ...] = Field(min_length=1)
+
+
+class Novelty(Record):
+    """A judgement against the papers found for one idea. Undecided counts as not novel."""
+
+    novel: Literal["yes", "no", "undecided"]
+    closest: str | None = None  # id of the closest paper
+    reason: Line
+
+
+class Reading(Record):
+    """What was read for a topic: the attributes looked for and the papers kept, best first."""
+
+    attributes: Attributes
+    papers: tuple[Paper, ...]
+    scores: tuple[PaperScore, ...]
+    retrieved: int
+
+
+class Found(Record):
+    """The papers one search gave."""
+
+    query: str
+    papers: tuple[Paper, ...]
+
+
+class Candidate(Record):
+    """An idea that was thought of, and whether it made it onto the agenda."""
+
+    idea: Idea
+    kept: bool
+    reason: str  # "independent (0.21 to x), novel: ...", "too close to x (0.83 > 0.5)"
+
+
+class Agenda(Record):
+    """What one round will try, and what was dropped and why."""
+
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def ideas(self) -> tuple[Idea, ...]:
+        return tuple(candidate.idea for candidate in self.candidates if candidate.kept)
+
+
+# --- practice -----------------------------------------------------------------------------------
+
+
+class Edit(Record):
+    """Replace the one place in `path` where `search` stands; an empty `search` makes a new file."""
+
+    path: str
+    search: str
+    replace: str
+
+
+class Patch(Record):
+    """A plan (for a repair: the causes and a plan) and its edits, as one commit."""
+
+    plan: str
+    edits: tuple[Edit, ...]
+
+    @classmethod
+    def from_answer(cls, text: str) -> Self:
+        from autoresearch.answers import read_blocks
+
+        plan, edits = read_blocks(text)
+        return cls(plan=plan, edits=tuple(Edit(path=p, search=s, replace=r) for p, s, r in edits))
+
+
+class Score(Record):
+    """What the trusted scorer said of one execution's predictions on one split.
+
+    `value` is None when the predictions were refused or the scorer failed; `reason` then says why.
+    `examples` are per-example scores (higher is better) in the pool's order, () where the metric
+    has none.
+    """
+
+    metric: str
+    split: Literal["validation", "test"]
+    value: float | None
+    examples: tuple[float, ...] = ()
+    reason: str = ""
+
+
+class Measurement(Record):
+    """One seed: the experiment's execution and, when it succeeded, its score."""
+
+    seed: int
+    execution: Execution
+    score: Score | None
+
+    @property
+    def value(self) -> float | None:
+        return self.score.value if self.score else None
+
+
+class Failure(Record):
+    """Why an attempt did not give a score, in the form that goes back to the model."""
+
+    stage: Literal["edit", "syntax", "run", "score"]
+    message: str  # one line
+    detail: str = ""  # the traceback, the output's tail, the nearest text; cut to a bound
+
+
+class Attempt(Record):
+    """A patch and its execution on the screening seed. `commit` is None when it was not applied."""
+
+    number: int = Field(ge=0)
+    patch: Patch
+    commit: str | None
+    measurement: Measurement | None
+    failure: Failure | None
+
+
+class Floor(Record):
+    """The noise floor: the baseline on every seed. `smallest_gain` is the smallest gain that this
+    many seeds could tell from noise at `alpha` (in the metric's unit), None with one seed."""
+
+    commit: str
+    measurements: tuple[Measurement, ...]
+    mean: float
+    deviation: float | None
+    smallest_gain: float | None
+    alpha: float
+
+
+class Trial(Record):
+    """An idea with its attempts and its measured scores (one a seed that was run)."""
+
+    name: str  # where it is in the run: "round-00/0-label-smoothing"
+    idea: Idea
+    attempts: tuple[Attempt, ...]
+    measurements: tuple[Measurement, ...]  # () when no attempt gave a score
+    commit: str | None  # of the attempt that was measured
+    diff: str  # against the baseline, so that it is whole also where the idea had a parent
+
+
+# --- feedback -----------------------------------------------------------------------------------
+
+
+class Outcome(StrEnum):
+    improved = "improved"
+    maintained = "maintained"
+    declined = "declined"
+    failed = "failed"
+
+
+class Verdict(Record):
+    """What the statistics say of a trial against the baseline on the validation split.
+
+    `effect` is the mean paired gain (positive is better) with its confidence interval; None when
+    the trial failed. `p` is one-sided for a gain. A trial that was stopped after screening says so.
+    """
+
+    outcome: Outcome
+    score: float | None
+    effect: float | None
+    interval: tuple[float, float] | None
+    p: float | None
+    alpha: float
+    seeds: int
+    test: str  # how it was decided, in words
+    reason: str  # one line for a person
+
+
+class Analysis(Record):
+    """A model's view of why a trial came out as it did. An opinion, and shown as one."""
+
+    explanation: Text
+    advice: Text
+
+
+class Review(Record):
+    """A peer reviewer's form (scales as at the large machine-learning conferences)."""
+
+    summary: Text
+    strengths: tuple[Text, ...]
+    weaknesses: tuple[Text, ...]
+    questions: tuple[Text, ...] = ()
+    requested_experiments: tuple[Text, ...] = ()
+    soundness: int = Field(ge=1, le=4)
+    presentation: int = Field(ge=1, le=4)
+    contribution: int = Field(ge=1, le=4)
+    overall: int = Field(ge=1, le=10)
+    confidence: int = Field(ge=1, le=5)
+
+
+class Lesson(Record):
+    """What the next round should know about an idea; the tuple of lessons is the memory."""
+
+    name: str  # of the trial
+    idea: Idea
+    verdict: Verdict
+    commit: str | None
+    diff: str  # against the baseline
+    attempts: int
+    failures: tuple[str, ...]  # one line an attempt that failed
+    analysis: Analysis | None  # None when the model gave no usable one
+    review: Review | None  # only what ran is reviewed
+
+
+class Claim(Record):
+    """An improved trial, and what the sealed test split said once the search was over.
+
+    `survived` names what tried to refute it, `untested` what did not get to.
+    """
+
+    name: str  # of the trial
+    slug: str
+    verdict: Verdict
+    commit: str
+    test_score: float | None
+    test_baseline: float | None
+    test_effect: float | None
+    test_interval: tuple[float, float] | None
+    survived: tuple[str, ...]
+    untested: tuple[str, ...]
+
+
+class Claims(Record):
+    """What a finished run claims; its file marks the run as finished."""
+
+    claims: tuple[Claim, ...]

@@ -1,0 +1,235 @@
+"""A run as a person reads it: read from its directory, shown as tables. No state of its own."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoresearch.records import (
+    Agenda,
+    Claim,
+    Claims,
+    Floor,
+    Idea,
+    Lesson,
+    Outcome,
+)
+from autoresearch.store import Run, list_runs, read
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+STYLES = {
+    Outcome.improved: "bold green",
+    Outcome.maintained: "yellow",
+    Outcome.declined: "red",
+    Outcome.failed: "magenta",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One idea of a run and how far it is; `lesson` is None while it is worked on."""
+
+    round: int
+    number: int
+    idea: Idea
+    folder: Path
+    lesson: Lesson | None
+
+    def progress(self) -> str:
+        """What is being done now, told from the files that are there already."""
+        if not self.folder.is_dir():
+            return "waiting"
+        names = {path.name for path in self.folder.iterdir()}
+        if "practice.json" in names:
+            return "in review"
+        seeds = sum(name.startswith("seed-") and name.endswith("-score.json") for name in names)
+        if any(name.startswith("seed-") for name in names):
+            return f"measuring, {seeds + 1} seeds done"
+        attempt = sum(name.endswith("-patch.json") for name in names)
+        ran = sum(name.endswith("-run.json") for name in names)
+        return f"attempt {attempt}: running" if attempt > ran else f"attempt {attempt + 1}: writing"
+
+
+def rows_of(run: Run) -> list[Row]:
+    """Every idea on the run's agendas, in order."""
+    rows = []
+    for folder in sorted(run.folder.glob("round-*")):
+        number = int(folder.name.removeprefix("round-"))
+        if (folder / "think.json").is_file():
+            agenda = read(folder / "think.json", Agenda)
+            for place, idea in enumerate(agenda.ideas):
+                rows.append(_row(number, place, idea, folder / f"{place}-{idea.slug}"))
+    return rows
+
+
+def _row(round_number: int, place: int, idea: Idea, folder: Path) -> Row:
+    path = folder / "feedback.json"
+    lesson = _lesson(path, path.stat().st_mtime_ns) if path.is_file() else None
+    return Row(round_number, place, idea, folder, lesson)
+
+
+@lru_cache(maxsize=20_000)
+def _lesson(path: Path, _changed: int) -> Lesson:
+    """A lesson never changes; a live display would otherwise read them all twice a second."""
+    return read(path, Lesson)
+
+
+def state_of(run: Run) -> str:
+    """Finished, being worked on, or waiting to be resumed."""
+    if (run.folder / "claims.json").is_file():
+        return "finished"
+    return "running" if run.is_held() else "interrupted"
+
+
+def floor_of_run(run: Run) -> Floor | None:
+    path = run.folder / "floor.json"
+    return read(path, Floor) if path.is_file() else None
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def headline(run: Run) -> "RenderableType":
+    """What the run is, in a few lines."""
+    from rich.table import Table
+
+    settings, grid = run.settings, Table.grid(padding=(0, 2))
+    facts = {
+        "topic": settings.topic,
+        "task": run.task_name,
+        "model": model_name(run),
+        "sandbox": str(run.manifest["sandbox"]["name"]),
+        "run": f"{run.folder} ({state_of(run)})",
+    }
+    floor = floor_of_run(run)
+    if floor is not None:
+        facts["baseline"] = _floor_line(run, floor)
+    for name, value in facts.items():
+        grid.add_row(f"[dim]{name}[/dim]", plain(value))
+    return grid
+
+
+def model_name(run: Run) -> str:
+    name = run.settings.model.name
+    return "offline (no language model)" if name == "offline" else name
+
+
+def _floor_line(run: Run, floor: Floor) -> str:
+    line = f"{metric_of(run)} {floor.mean:.4f} on validation, {len(floor.measurements)} seeds"
+    if floor.deviation is not None and floor.smallest_gain is not None:
+        line += (
+            f", sd {floor.deviation:.4f}; a gain below {floor.smallest_gain:.4f} is lost in noise"
+        )
+    return line
+
+
+def metric_of(run: Run) -> str:
+    from autoresearch.config import load_task
+
+    return load_task(run.task_folder).metric
+
+
+def ideas_table(run: Run, rows: list[Row]) -> "Table":
+    """All ideas with attempts, verdict, score and gain; the caption says where numbers are from."""
+    from rich.table import Table
+
+    floor = floor_of_run(run)
+    seeds = len(floor.measurements) if floor else 0
+    table = Table(
+        caption=f"score: {metric_of(run)} on validation, mean over the seeds run (up to {seeds}), from "
+        "score.py; gain: paired with the baseline, 95 % interval; unconfirmed until claims are tested",
+        caption_justify="left",
+        expand=False,
+    )
+    for name, justify in (
+        ("#", "right"),
+        ("idea", "left"),
+        ("tries", "right"),
+        ("verdict", "left"),
+    ):
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("gain", justify="right")
+    for row in rows:
+        table.add_row(f"{row.round}.{row.number}", plain(_title(row)), *_outcome_cells(row))
+    return table
+
+
+def _title(row: Row) -> str:
+    parent = f" (on {row.idea.parent})" if row.idea.parent else ""
+    return f"{row.idea.slug}{parent}"
+
+
+def _outcome_cells(row: Row) -> tuple[str, str, str, str]:
+    if row.lesson is None:
+        return "", f"[dim]{row.progress()}[/dim]", "", ""
+    verdict = row.lesson.verdict
+    style = STYLES[verdict.outcome]
+    score = "-" if verdict.score is None else f"{verdict.score:.4f}"
+    return (
+        str(row.lesson.attempts),
+        f"[{style}]{verdict.outcome.value}[/{style}]",
+        score,
+        _gain(row.lesson),
+    )
+
+
+def _gain(lesson: Lesson) -> str:
+    verdict = lesson.verdict
+    if verdict.effect is None:
+        return "-"
+    if verdict.interval is None:
+        return f"{verdict.effect:+.4f} ({verdict.seeds} seed)"
+    low, high = verdict.interval
+    return f"{verdict.effect:+.4f} [{low:+.3f}, {high:+.3f}]".replace("[", "\\[")
+
+
+def claims_lines(run: Run) -> list[str]:
+    """What the run ended with, one line a claim, and what those lines do not say."""
+    path = run.folder / "claims.json"
+    if not path.is_file():
+        return []
+    claims = sorted(read(path, Claims).claims, key=lambda claim: -(claim.test_effect or 0.0))
+    lines = [_claim_line(claim) for claim in claims]
+    if lines:
+        untested = ", ".join(claims[0].untested)
+        lines.append(f"[dim]not yet tested, so unconfirmed: {untested}[/dim]")
+    return lines or ["no idea improved on the baseline beyond noise"]
+
+
+def _claim_line(claim: Claim) -> str:
+    if claim.test_score is None or claim.test_baseline is None or claim.test_effect is None:
+        return f"{claim.slug}: no score on the sealed test split"
+    return (
+        f"[green]{claim.slug}[/green]: {claim.test_score:.4f} on the sealed test split, baseline "
+        f"{claim.test_baseline:.4f}, gain {claim.test_effect:+.4f}"
+    )
+
+
+def runs_table(runs: Path) -> "Table":
+    """All runs below a folder."""
+    from rich.table import Table
+
+    table = Table("run", "state", "topic", "model", "ideas", "improved")
+    for folder in list_runs(runs):
+        run = Run(folder)
+        rows = rows_of(run)
+        good = [
+            row for row in rows if row.lesson and row.lesson.verdict.outcome is Outcome.improved
+        ]
+        done = sum(row.lesson is not None for row in rows)
+        table.add_row(
+            folder.name, state_of(run), plain(run.settings.topic), model_name(run),
+            f"{done}/{len(rows)}", str(len(good)),
+        )  # fmt: skip
+    return table
+
+
+def plain(text: str) -> str:
+    """Untrusted text for a terminal: no markup and no control characters."""
+    from rich.markup import escape
+
+    return escape("".join(c for c in text if c.isprintable() or c in "\n\t"))

@@ -1,0 +1,58 @@
+"""The wall: where generated code runs, and the one contract that every backend keeps.
+
+A job's command runs as an unprivileged child of a small trusted supervisor, with no network, no host
+environment, nothing writable but $OUT and a temporary folder, and bounded memory, processes, output,
+disk and time. The whole process tree is gone before anything it left is read, also when the
+orchestrator is killed. A failing experiment is an `Execution`; a broken engine raises SandboxError.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from autoresearch.records import Execution, Limits, Record
+
+
+class Environment(Record):
+    """The interpreter and packages that a task's programs run with, named by the hash of its recipe."""
+
+    key: str  # content hash of the recipe: base, Dockerfile, requirements, interpreter
+    reference: str  # what the backend runs: an image tag, or the folder of a virtual environment
+    python: str  # "3.11.2"
+    packages: tuple[str, ...]  # "numpy==2.4.6", sorted
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command to run.
+
+    `inputs` are host folders, mounted read-only: the command sees the folder `data` as the path in
+    $DATA (which is /data wherever the backend has a mount namespace); it starts in the folder `work`.
+    `outputs` is a host folder, made if missing, that receives the regular files the command left in
+    $OUT, and nothing else. `variables` are added to an otherwise minimal environment.
+    """
+
+    environment: Environment
+    command: tuple[str, ...]
+    inputs: Mapping[str, Path]
+    outputs: Path
+    limits: Limits
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+class Sandbox(Protocol):
+    """A place to run untrusted programs. `name` says what it is and what it stands on."""
+
+    name: str
+
+    def environment(self, folder: Path) -> Environment:
+        """The environment of the task in `folder`, built once and then found by its hash.
+
+        Raises SandboxError with the last lines of the build and what to do.
+        """
+        ...
+
+    def run(self, job: Job) -> Execution:
+        """Run the job to its end. Safe to call from several threads at once."""
+        ...

@@ -1,0 +1,65 @@
+"""Leases on GPUs: a device is given to one experiment at a time, by whichever process asks."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from autoresearch.errors import SandboxError
+
+_POLL_SECONDS = 0.2
+
+
+def list_gpus() -> tuple[str, ...]:
+    """Identifiers of the GPUs that may be used: CUDA_VISIBLE_DEVICES where set, else all there are."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return tuple(filter(None, (name.strip() for name in visible.split(","))))
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ()
+    query = [program, "--query-gpu=uuid", "--format=csv,noheader"]
+    listed = subprocess.run(query, capture_output=True, text=True, timeout=60)
+    return tuple(listed.stdout.split()) if listed.returncode == 0 else ()
+
+
+@contextlib.contextmanager
+def lease(identifiers: tuple[str, ...], count: int, folder: Path) -> Iterator[tuple[str, ...]]:
+    """Wait for `count` of the devices and hold them: one locked file in `folder` for each.
+
+    The locks end with the process that holds them. Raises SandboxError when there are too few.
+    """
+    if count > len(identifiers):
+        raise SandboxError(
+            f"the task wants {count} GPUs and this machine offers {len(identifiers)}: lower "
+            "gpus in task.toml or widen CUDA_VISIBLE_DEVICES"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        with contextlib.ExitStack() as held:
+            free: list[str] = []
+            for name in identifiers:
+                if len(free) < count and _try_lock(held.enter_context(_open(folder, name))):
+                    free.append(name)
+            if len(free) == count:
+                yield tuple(free)
+                return
+        # All or none: two experiments that each hold a part would wait for each other.
+        time.sleep(_POLL_SECONDS)
+
+
+def _open(folder: Path, name: str) -> IO[str]:
+    return (folder / f"{name.replace('/', '-')}.lock").open("w")
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,286 @@
+"""Experiments on this machine without a daemon: Landlock and seccomp, with bubblewrap's namespaces or not.
+
+With bubblewrap the experiment sees /usr, its interpreter, its inputs and three file systems in memory;
+it has a network, processes and users of its own. Without, the same supervisor and the same kernel
+walls stand around a child of this process, and $OUT is a private folder that is watched.
+"""
+
+import contextlib
+import math
+import os
+import secrets
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from autoresearch.config import SandboxSettings
+from autoresearch.errors import SandboxError
+from autoresearch.records import Execution
+from autoresearch.sandbox import Environment, Job
+from autoresearch.sandbox.confine import closed_folder, landlock_version
+from autoresearch.sandbox.protocol import Reply, Request, with_files
+from autoresearch.sandbox.results import collect, collect_tar
+from autoresearch.sandbox.scratch import check_readable, remove_abandoned, scratch
+from autoresearch.sandbox.view import View, bubblewrap_view, plain_view
+
+MARGIN = 60.0  # seconds for the supervisor to start, to end everything and to hand over files
+ENTRIES = 100_000  # files and folders that an experiment may have at a time
+
+_NOBODY = 65534
+_USERS = range(
+    1_900_000_000, 2_000_000_000
+)  # nobody's: beyond what systems and containers give out
+
+
+class Local:
+    """Behind Landlock and seccomp; in namespaces of its own where bubblewrap is installed and works.
+
+    `bubblewrap` True insists on it, False goes without, None takes it where it can be had. Raises
+    SandboxError when the kernel cannot hold the wall that was chosen.
+    """
+
+    def __init__(self, settings: SandboxSettings, bubblewrap: bool | None = None) -> None:
+        self._settings = settings
+        self._bubblewrap = None if bubblewrap is False else _find_bubblewrap(bool(bubblewrap))
+        landlock = landlock_version()
+        _check_landlock(landlock, self._bubblewrap is not None)
+        self.name = (
+            f"local (bubblewrap, Landlock ABI {landlock}, seccomp)"
+            if self._bubblewrap
+            else f"local (Landlock ABI {landlock}, seccomp; no namespaces)"
+        )
+        remove_abandoned()
+
+    def environment(self, folder: Path) -> Environment:
+        from autoresearch.sandbox.environments import local_environment
+
+        return local_environment(folder, self._settings)
+
+    def run(self, job: Job) -> Execution:
+        _check_job(job)
+        user = _experiment_user()
+        if user is not None:
+            for folder in job.inputs.values():
+                check_readable(folder)
+        if self._bubblewrap:
+            return self._run_in_namespaces(job, user, self._bubblewrap)
+        with scratch(user) as folder:
+            view = plain_view(job, folder)
+            seen = [*view.read, *view.write, *view.scratch]
+            confine = {
+                "reach": [path for path in seen if user is not None and closed_folder(path)],
+                "uid": user,
+                "namespaces": False,
+                **view.rules(),
+            }
+            return _run_in_folder(self.name, job, view, folder, confine)
+
+    def _run_in_namespaces(self, job: Job, user: int | None, program: str) -> Execution:
+        view = bubblewrap_view(job, program, as_root=user is not None)
+        confine = {"reach": [], "uid": user, "namespaces": True, **view.rules()}
+        request = _request(
+            job,
+            view,
+            confine=confine,
+            disk={"folders": view.write + view.scratch, "bytes": None, "entries": ENTRIES},
+            container={"out": view.variables["OUT"], "disk": job.limits.disk},
+        )
+        with tempfile.TemporaryFile(buffering=0) as archive:
+            execution = _converse(self.name, view.arguments, request, archive)
+            if archive.tell() == 0:
+                return execution
+            archive.seek(0)
+            return with_files(execution, lambda: collect_tar(archive, job.outputs, job.limits))
+
+
+class Plain:
+    """A plain process with resource limits, for people who trust what they run. Not a sandbox."""
+
+    name = "none (NOT a sandbox: a plain process with resource limits)"
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        if not settings.i_trust_generated_code:
+            raise SandboxError(
+                "--sandbox none runs generated code with all your rights: choose docker or local, "
+                "or set sandbox.i_trust_generated_code=true"
+            )
+        self._settings = settings
+        remove_abandoned()
+
+    def environment(self, folder: Path) -> Environment:
+        from autoresearch.sandbox.environments import local_environment
+
+        return local_environment(folder, self._settings)
+
+    def run(self, job: Job) -> Execution:
+        _check_job(job)
+        with scratch(None) as folder:
+            return _run_in_folder(self.name, job, plain_view(job, folder), folder, None)
+
+
+# --- one run ------------------------------------------------------------------------------------
+
+
+def _run_in_folder(
+    name: str, job: Job, view: View, folder: Path, confine: Mapping[str, Any] | None
+) -> Execution:
+    disk = {"folders": [str(folder)], "bytes": job.limits.disk, "entries": ENTRIES}
+    request = _request(job, view, confine=confine, disk=disk)
+    execution = _converse(name, view.arguments, request, None)
+    return with_files(execution, lambda: collect(folder / "out", job.outputs, job.limits))
+
+
+def _request(job: Job, view: View, **walls: Any) -> Request:
+    limits = job.limits
+    return Request(
+        command=job.command,
+        cwd=view.variables.get("WORK", view.variables["TMPDIR"]),
+        environment=_variables(job, view),
+        limits=limits,
+        rlimits={
+            "fsize": limits.file,
+            "core": 0,
+            "nofile": 4096,
+            "nproc": limits.processes + view.counted,
+            # Reserved is not used: this only stops what no machine could give.
+            "data": 2 * limits.memory + 2**30,
+        },
+        memory=limits.memory,
+        **walls,
+    )
+
+
+def _variables(job: Job, view: View) -> dict[str, str]:
+    threads = str(math.ceil(job.limits.cpus))
+    numbers = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "RAYON")
+    return {
+        "PATH": f"{job.environment.reference}/bin:/usr/local/bin:/usr/bin:/bin",
+        "HOME": view.variables["TMPDIR"],
+        "USER": "sandbox",  # such a user need not exist
+        "LANG": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **{f"{name}_NUM_THREADS": threads for name in numbers},
+        **view.variables,
+        **job.variables,
+    }
+
+
+def _check_job(job: Job) -> None:
+    if job.limits.gpus:
+        raise SandboxError(
+            "the local sandbox hands out no GPUs: choose --sandbox docker, or set gpus = 0 in the task"
+        )
+    for folder in job.inputs.values():
+        if not folder.is_dir():
+            raise SandboxError(f"{folder} is to be shown to the experiment, but is no folder")
+
+
+def _converse(
+    name: str, arguments: list[str], request: Request, archive: IO[bytes] | None
+) -> Execution:
+    """Start a supervisor, give it its request, read to its status, and see it end."""
+    reply, started = Reply(request, archive), time.monotonic()
+    with tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env={"LANG": "C.UTF-8"},
+            cwd="/",
+            start_new_session=True,  # an interrupt from the keyboard is for this process alone
+        )
+        lost = ""
+        try:
+            lost = _read(process, reply)
+        finally:
+            _end(process)
+        complaints.seek(0)
+        said = " ".join(complaints.read(4000).decode(errors="replace").split())[-500:]
+    if reply.status is None and not reply.begun and said:
+        raise SandboxError(f"{name} does not start: {said}")
+    return reply.execution(name, time.monotonic() - started, lost or said)
+
+
+def _read(process: subprocess.Popen[bytes], reply: Reply) -> str:
+    """Feed `reply` until it has the status; else what is known of why there is none."""
+    assert process.stdin is not None and process.stdout is not None
+    deadline = time.monotonic() + reply.request.limits.timeout + MARGIN
+    try:
+        process.stdin.write(reply.request.line())
+        process.stdin.flush()
+    except BrokenPipeError:
+        return ""
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([process.stdout], [], [], left)[0]:
+            data = os.read(process.stdout.fileno(), 2**16)
+            if not data:
+                return ""
+            if not reply.feed(data):
+                return "" if reply.status else "it did not keep to the protocol"
+    return "its supervisor did not answer in time"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let go: at the end of its input the supervisor ends everything, and then itself."""
+    assert process.stdin is not None and process.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+    try:
+        process.wait(MARGIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
+
+
+# --- what this machine has ----------------------------------------------------------------------
+
+
+def _check_landlock(version: int, namespaces: bool) -> None:
+    least, why = 1, "to bound what files are seen"
+    if not namespaces:
+        # Without namespaces nothing else keeps signals from this user's other processes, or
+        # (for another user) from cutting off files that everyone may write.
+        least, why = (3, "to bound files") if os.geteuid() == 0 else (6, "to bound signals")
+    if version < least:
+        raise SandboxError(
+            f"this kernel has Landlock {version or 'not at all'} and version {least} is needed {why}: "
+            "choose --sandbox docker, install bubblewrap, or use a newer kernel"
+        )
+
+
+def _find_bubblewrap(required: bool) -> str | None:
+    """The path of a bubblewrap that works here; None when there is none."""
+    program = shutil.which("bwrap")
+    said = "it is not installed"
+    if program:
+        command = [program, "--unshare-all", "--as-pid-1", "--ro-bind", "/", "/", "--size", "4096"]
+        command += ["--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev", "true"]
+        tried = subprocess.run(command, capture_output=True, env={}, cwd="/")
+        if tried.returncode == 0:
+            return program
+        said = tried.stderr.decode(errors="replace").strip()[-300:]
+    if required:
+        raise SandboxError(
+            f"bubblewrap cannot be used here: {said}; choose another sandbox or mend it"
+        )
+    return None
+
+
+def _experiment_user() -> int | None:
+    """As root, a user that no other process runs as; None: this user itself."""
+    if os.geteuid() != 0:
+        return None
+    user = secrets.choice(_USERS)
+    for line in Path("/proc/self/uid_map").read_text().splitlines():
+        first, _, count = map(int, line.split())
+        if first <= user < first + count:
+            return user
+    return _NOBODY

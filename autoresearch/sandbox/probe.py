@@ -1,0 +1,190 @@
+"""What a sandbox really enforces, found by a small trusted program that tries to get out of it."""
+
+import contextlib
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from autoresearch.records import Limits, Record
+from autoresearch.sandbox import Environment, Job, Sandbox
+from autoresearch.sandbox.results import Refused, read_json
+
+LIMITS = Limits(timeout=60, memory=2**29, processes=64, disk=2**24, file=2**24)
+
+
+class Finding(Record):
+    """One thing tried. What is not `required` is told but does not decide."""
+
+    name: str
+    wanted: str
+    found: str
+    ok: bool
+    required: bool = True
+
+
+class Probe(Record):
+    """The findings about a sandbox, in the order they were tried."""
+
+    sandbox: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the wall is one: everything required was found as wanted."""
+        return all(finding.ok for finding in self.findings if finding.required)
+
+
+def probe(sandbox: Sandbox, environment: Environment) -> Probe:
+    """Try the sandbox. A weak one gives findings that are not ok; a broken one raises SandboxError."""
+    with contextlib.ExitStack() as held:
+        outputs = Path(held.enter_context(tempfile.TemporaryDirectory()))
+        canary = held.enter_context(tempfile.NamedTemporaryFile(prefix="canary"))
+        os.chmod(canary.name, 0o666)
+        listener = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+        variables = {"CANARY": canary.name, "PORT": str(listener.getsockname()[1])}
+        job = Job(environment, ("python", "-c", PROGRAM), {}, outputs, LIMITS, variables)
+        execution = sandbox.run(job)
+        try:
+            found = read_json(outputs / "probe.json")
+            findings = _judge(found)
+        except (Refused, KeyError, TypeError) as error:
+            told = f"{execution.reason}: {error}: {execution.stderr[-300:]}"
+            findings = (Finding(name="program", wanted="runs", found=told, ok=False),)
+    return Probe(sandbox=sandbox.name, findings=findings)
+
+
+def _judge(found: dict[str, Any]) -> tuple[Finding, ...]:
+    status = found["status"]
+    shared = [name for name, value in found["environment"].items() if os.environ.get(name) == value]
+    leaked = sorted(set(shared) - {"LANG", "HOSTNAME", "PWD", "SHLVL", "_"} - _same_for_all(found))
+    return (
+        _finding("user", "not root", f"uid {found['uid']}", found["uid"] != 0),
+        _nothing("capabilities", status["CapEff"].strip("0")),
+        _nothing("capabilities to gain", status["CapBnd"].strip("0")),
+        _finding("no_new_privs", "1", status["NoNewPrivs"], status["NoNewPrivs"] == "1"),
+        _finding("system call filter", "2", status["Seccomp"], status["Seccomp"] == "2"),
+        _finding("network", "refused", found["network"], found["network"] != "connected"),
+        _nothing("special sockets", found["sockets"]),
+        _nothing("writable outside of $OUT and the temporary folder", found["writable"]),
+        _nothing("readable files of the host", found["readable"]),
+        _nothing("variables of the host", leaked),
+        _nothing("variables of other processes", found["peeked"]),
+        _nothing("forbidden calls that worked", found["calls"]),
+        _nothing("signals to other processes", found["signalled"]),
+        _told("memory limit", found["memory"]),
+        _told("process limit", found["processes"]),
+        _told("multiprocessing", found["multiprocessing"]),
+    )
+
+
+def _same_for_all(found: dict[str, Any]) -> set[str]:
+    """Variables that say the same here and there because they describe programs, not secrets."""
+    return {name for name in found["environment"] if name.endswith("_NUM_THREADS")} | {
+        "PATH",
+        "PYTHONHASHSEED",
+        "PYTHONDONTWRITEBYTECODE",
+    }
+
+
+def _finding(name: str, wanted: str, found: str, ok: bool) -> Finding:
+    return Finding(name=name, wanted=wanted, found=found, ok=ok)
+
+
+def _nothing(name: str, found: Any) -> Finding:
+    text = found if isinstance(found, str) else ", ".join(map(str, found))
+    return Finding(name=name, wanted="none", found=text or "none", ok=not found)
+
+
+def _told(name: str, found: str) -> Finding:
+    return Finding(name=name, wanted="told", found=found, ok=True, required=False)
+
+
+PROGRAM = r"""
+import ctypes, errno, json, os, pathlib, resource, socket, sys, tempfile
+def attempt(action, *arguments):
+    try:
+        action(*arguments)
+        return "yes"
+    except OSError as error:
+        return errno.errorcode.get(error.errno, str(error))
+def works(action, *arguments):
+    return attempt(action, *arguments) == "yes"
+def connect():
+    with socket.socket() as one:
+        one.settimeout(5)
+        one.connect(("127.0.0.1", int(os.environ["PORT"])))
+def write(folder):
+    path = os.path.join(folder, "probe-of-the-sandbox")
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT))
+    os.unlink(path)
+def append(path):
+    os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+def read(path):
+    with open(path, "rb") as file:
+        return file.read(1)
+def first(*paths):
+    for path in paths:
+        try:
+            return open(path).read().strip()
+        except OSError:
+            pass
+    return "not seen"
+def call(number, *arguments):
+    arguments = [ctypes.c_long(each) for each in arguments]
+    if libc.syscall(ctypes.c_long(number), *arguments) == -1:
+        raise OSError(ctypes.get_errno(), "refused")
+def lock():
+    import multiprocessing
+    multiprocessing.Lock()
+libc = ctypes.CDLL(None, use_errno=True)
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+connected = attempt(connect)
+families = {"packet": (17, 3), "vsock": (40, 1), "alg": (38, 5), "raw": (2, 3), "bluetooth": (31, 3)}
+def family(pair):
+    socket.socket(*pair).close()
+own = os.path.realpath(os.environ["OUT"]), os.path.realpath(tempfile.gettempdir())
+folders = ["/", "/etc", "/usr", "/var", "/var/tmp", "/tmp", "/run", "/home", "/root", "/dev", "/sys", "/proc",
+    sys.prefix, sys.base_prefix, os.path.dirname(own[0]), *map(str, pathlib.Path.cwd().parents)]
+folders = sorted({os.path.realpath(each) for each in folders} - set(own))
+if os.path.realpath(os.getcwd()) not in own:
+    folders.append(os.getcwd())
+writable = [each for each in folders if works(write, each)]
+if works(append, os.environ["CANARY"]):
+    writable.append("a temporary file of the host")
+readable = [each for each in ("/etc/shadow", "/proc/1/environ", "/var/run/docker.sock") if works(read, each)]
+if works(read, os.environ["CANARY"]):
+    readable.append("a temporary file of the host")
+others = {1, os.getppid()}
+peeked = [each for each in others if works(read, f"/proc/{each}/environ")]
+signalled = [each for each in others if works(os.kill, each, 0)]
+machine = os.uname().machine
+unshare, mount, ptrace, keyctl = {"x86_64": (272, 165, 101, 250), "aarch64": (97, 40, 117, 219)}[machine]
+calls = {"unshare": (unshare, 0x10000000), "mount": (mount, 0, 0, 0, 0, 0), "keyctl": (keyctl, 0, -3, 0),
+    "ptrace": (ptrace, 16, os.getppid(), 0, 0), "io_uring_setup": (425, 1, 0), "bpf": (321 if machine == "x86_64" else 280, 0, 0, 0)}
+def passes(arguments):
+    return attempt(call, *arguments) not in ("EPERM", "ENOSYS")
+def limit(kind):
+    most = resource.getrlimit(kind)[1]
+    return "none" if most == resource.RLIM_INFINITY else str(most)
+found = {
+    "uid": os.getuid(),
+    "status": {name: status[name].strip() for name in ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp")},
+    "network": "connected" if connected == "yes" else connected,
+    "sockets": [name for name, pair in families.items() if works(family, pair)],
+    "writable": writable,
+    "readable": readable,
+    "environment": dict(os.environ),
+    "peeked": peeked,
+    "signalled": signalled,
+    "calls": [name for name, arguments in calls.items() if passes(arguments)],
+    "memory": f"data {limit(resource.RLIMIT_DATA)}, control group "
+        + first("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    "processes": f"{limit(resource.RLIMIT_NPROC)}, control group "
+        + first("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"),
+    "multiprocessing": "locks work" if works(lock) else "no locks: no shared memory of its own",
+}
+with open(os.path.join(os.environ["OUT"], "probe.json"), "w") as file:
+    json.dump(found, file)
+"""

@@ -1,0 +1,221 @@
+"""Measuring and ending what an experiment started, seen from its supervisor. Standard library only."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+DEEPEST = 64  # folders within folders, before it counts as hiding
+PATIENCE = 10.0  # seconds for killed processes to go
+
+
+class Check:
+    """Something measured again and again, and for at most a twentieth of the time."""
+
+    def __init__(self, interval: float, measure: Callable[[], None]) -> None:
+        self.interval, self.run, self.due = interval, measure, 0.0
+
+    def run_if_due(self) -> None:
+        begun = time.monotonic()
+        if begun >= self.due:
+            self.run()
+            now = time.monotonic()
+            self.due = now + max(self.interval, 20 * (now - begun))
+
+
+# --- processes ----------------------------------------------------------------------------------
+
+
+def alive() -> list[int]:
+    """Every process that the experiment is made of, zombies left out."""
+    own = os.getpid()
+    found = _all_others() if own == 1 else _descendants(own)
+    return [process for process in found if _state(process) not in ("Z", "X", "")]
+
+
+def _all_others() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal() and name != "1"]
+
+
+def _descendants(process: int) -> list[int]:
+    found, waiting = [], [process]
+    while waiting:
+        children = list(_children(waiting.pop()))
+        found += children
+        waiting += children
+    return found
+
+
+def _children(process: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{process}/task"):
+            yield from map(int, _read(f"/proc/{process}/task/{thread}/children").split())
+
+
+def _state(process: int) -> str:
+    fields = _read(f"/proc/{process}/stat").rpartition(b")")[2].split()
+    return fields[0].decode() if fields else ""
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:  # it has ended meanwhile
+        return b""
+
+
+def kill_everything(reap: Callable[[], bool]) -> None:
+    """End the whole tree, also what is forking. `reap` says whether there are children left."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        if os.getpid() == 1:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+        else:
+            _kill_descendants()
+        if not reap() or time.monotonic() > until:
+            return
+        time.sleep(0.002)
+
+
+def _kill_descendants() -> None:
+    """Stop first, so that nothing forks between looking and killing; then look again."""
+    stopped: set[int] = set()
+    while new := set(_descendants(os.getpid())) - stopped:
+        for process in new:
+            _send(process, signal.SIGSTOP)
+        stopped |= new
+    for process in stopped:
+        _send(process, signal.SIGKILL)
+
+
+def _send(process: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+# --- memory -------------------------------------------------------------------------------------
+
+
+def memory(limit: int) -> int:
+    """Bytes of the whole tree. Pages that processes share are told apart only near the limit,
+    where it matters: that costs a walk through their page tables."""
+    processes = alive()
+    resident = {process: _resident(process) for process in processes}
+    total = sum(resident.values())
+    if total <= limit:
+        return total
+    return sum(_proportional(process, resident[process]) for process in processes)
+
+
+def _resident(process: int) -> int:
+    fields = _read(f"/proc/{process}/statm").split()
+    return int(fields[1]) * PAGE if fields else 0
+
+
+def _proportional(process: int, resident: int) -> int:
+    """Its share (with what is swapped out); all it has where it does not let itself be seen."""
+    sizes = 0
+    for line in _read(f"/proc/{process}/smaps_rollup").splitlines():
+        if line.startswith((b"Pss:", b"SwapPss:")):
+            sizes += int(line.split()[1]) * 1024
+    return sizes or resident
+
+
+# --- disk ---------------------------------------------------------------------------------------
+
+
+class Disk:
+    """What is in some folders: at most so many bytes together, and so many files and folders.
+
+    Without `limit` they are file systems with a size of their own, and only entries are counted.
+    Files that were deleted while open are found through their descriptors, and what hides
+    even from that (unreadable folders) through the free space of the file system.
+    """
+
+    def __init__(self, folders: list[str], limit: int | None, entries: int) -> None:
+        self.folders, self.limit, self.entries = folders, limit, entries
+        self.free = self._free()
+
+    def excess(self) -> str:
+        """Why this is too much, or ''."""
+        if self.limit is None:
+            used = max(_used_entries(folder) for folder in self.folders)
+            return self._too_many(used)
+        return self._walk(self.limit)
+
+    def _too_many(self, entries: int) -> str:
+        return f"more than {self.entries} files and folders" if entries > self.entries else ""
+
+    def _walk(self, limit: int) -> str:
+        visible, entries, hidden = 0, 0, False
+        for folder in self.folders:
+            size, count, complete, deepest = _measure(folder, self.entries)
+            visible, entries, hidden = visible + size, entries + count, hidden or not complete
+            if deepest > DEEPEST:
+                return f"folders nested more than {DEEPEST} deep"
+        if visible > limit:
+            return "more on disk than it may leave"
+        if self.free - self._free() > limit:
+            deleted, complete = _deleted()
+            if hidden or not complete or visible + deleted > limit:
+                return "more on disk than it may have, hidden or deleted while open"
+        return self._too_many(entries)
+
+    def _free(self) -> int:
+        return sum(_free_bytes(folder) for folder in self.folders[:1])
+
+
+def _free_bytes(folder: str) -> int:
+    found = os.statvfs(folder)
+    return found.f_bfree * found.f_frsize
+
+
+def _used_entries(folder: str) -> int:
+    found = os.statvfs(folder)
+    return found.f_files - found.f_ffree
+
+
+def _measure(folder: str, most: int) -> tuple[int, int, bool, int]:
+    """(bytes, entries, whether all could be seen, depth) below a folder; links are not followed."""
+    size, count, complete, deepest = 0, 0, True, 0
+    waiting = [(folder, 0)]
+    while waiting and deepest <= DEEPEST and count <= most:
+        path, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        try:
+            for entry in os.scandir(path):
+                with contextlib.suppress(FileNotFoundError):
+                    count += 1
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, depth + 1))
+        except FileNotFoundError:
+            continue
+        except OSError:
+            complete = False
+    return size, count, complete, deepest
+
+
+def _deleted() -> tuple[int, bool]:
+    """(bytes, whether all could be seen) of the files held open by the tree but deleted."""
+    files: dict[tuple[int, int], int] = {}
+    complete = True
+    for process in alive():
+        folder = f"/proc/{process}/fd"
+        try:
+            descriptors = os.listdir(folder)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            complete = False
+            continue
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):
+                found = os.stat(f"{folder}/{descriptor}")
+                if found.st_nlink == 0:
+                    files[found.st_dev, found.st_ino] = found.st_blocks * 512
+    return sum(files.values()), complete

@@ -1,0 +1,242 @@
+"""Python source with positions, changed in place: text that is not changed keeps its formatting."""
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cached_property
+
+from autoresearch.records import Edit
+
+Place = tuple[int, int, str]  # replace the characters [start, end) of a text by this
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change worth trying: what of what to what, why, and where in the text."""
+
+    kind: str
+    subject: str
+    target: str
+    usefulness: float
+    title: str
+    reason: str
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One parsed file."""
+
+    path: str
+    text: str
+    tree: ast.Module
+
+    @classmethod
+    def parse(cls, path: str, text: str) -> "Source | None":
+        """None when it is not Python, or its lines are not ended by a plain line feed."""
+        if not path.endswith(".py") or "\r" in text or "\f" in text:
+            return None
+        try:
+            return cls(path, text, ast.parse(text))
+        except (SyntaxError, ValueError, RecursionError):
+            return None
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return self.text.split("\n")
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The offset at which each line starts."""
+        starts = [0]
+        for line in self.lines:
+            starts.append(starts[-1] + len(line) + 1)
+        return starts
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node in the order of the text, but none within an f-string (no exact positions)."""
+        return tuple(_walk(self.tree))
+
+    @cached_property
+    def owners(self) -> dict[ast.AST, ast.AST]:
+        """The node that each node is a part of."""
+        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+
+    @cached_property
+    def imports(self) -> dict[str, str]:
+        """Local name -> full name, of everything that is imported anywhere in the file."""
+        names: dict[str, str] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    root = alias.name.split(".")[0]
+                    names[alias.asname or root] = alias.name if alias.asname else root
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+        return names
+
+    def full_name(self, node: ast.AST) -> str:
+        """The imported name that an expression stands for ("torch.nn.ReLU"), or ""."""
+        if isinstance(node, ast.Name):
+            return self.imports.get(node.id, "")
+        if isinstance(node, ast.Attribute):
+            owner = self.full_name(node.value)
+            return f"{owner}.{node.attr}" if owner else ""
+        return ""
+
+    def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
+        """Offsets of the first character and past the last one."""
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        first = self._offset(node.lineno, node.col_offset)
+        return first, self._offset(node.end_lineno, node.end_col_offset)
+
+    def segment(self, node: ast.expr | ast.stmt) -> str:
+        start, end = self.span(node)
+        return self.text[start:end]
+
+    def indent(self, node: ast.stmt) -> str:
+        line = self.lines[node.lineno - 1]
+        return line[: len(line) - len(line.lstrip())]
+
+    def scope(self, node: ast.AST) -> ast.AST:
+        """The function (or the module) that a node is in."""
+        while node in self.owners:
+            node = self.owners[node]
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                break
+        return node
+
+    def _offset(self, line: int, column: int) -> int:
+        """A column is in bytes of UTF-8."""
+        text = self.lines[line - 1]
+        return self.starts[line - 1] + len(text.encode()[:column].decode())
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    yield node
+    if not isinstance(node, ast.JoinedStr):
+        for child in ast.iter_child_nodes(node):
+            yield from _walk(child)
+
+
+def called(call: ast.Call) -> str:
+    """The last part of the name that is called, "" for anything that is not a name."""
+    function = call.func
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def rewritten(text: str, places: Sequence[Place]) -> str:
+    """The text with the places replaced; they must not overlap."""
+    for start, end, new in sorted(places, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def importing(source: Source, name: str) -> Place | None:
+    """Where and how to import a full name ("sklearn.svm.SVC"); None when it is already imported."""
+    module, _, last = name.rpartition(".")
+    statement = f"from {module} import {last}" if module else f"import {last}"
+    if source.imports.get(last) == name:
+        return None
+    body = source.tree.body
+    before: list[ast.stmt] = [n for n in body if isinstance(n, ast.Import | ast.ImportFrom)]
+    before = before or [node for node in body[:1] if ast.get_docstring(source.tree) is not None]
+    if not before:
+        return 0, 0, statement + "\n"
+    related = [
+        n for n in before if isinstance(n, ast.ImportFrom) and _root(n) == name.split(".")[0]
+    ]
+    end = source.span((related or before)[-1])[1]
+    return end, end, "\n" + statement
+
+
+def _root(node: ast.ImportFrom) -> str:
+    return (node.module or "").split(".")[0]
+
+
+# --- edits --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Lines [i1, i2) of the old text become lines [j1, j2) of the new one."""
+
+    i1: int
+    i2: int
+    j1: int
+    j2: int
+
+    def until(self, other: "_Block") -> "_Block":
+        return _Block(self.i1, other.i2, self.j1, other.j2)
+
+
+def edits_between(path: str, old: str, new: str) -> tuple[Edit, ...]:
+    """Edits of whole lines, each standing once in the file, that turn `old` into `new`; () when
+    there are none (nothing changed, or a last line without a line feed would have to)."""
+    before, after = _lines(old), _lines(new)
+    operations = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    blocks = [_Block(*numbers) for tag, *numbers in operations if tag != "equal"]
+    if not blocks:
+        return ()
+    for attempt in (blocks, [blocks[0].until(blocks[-1])]):
+        wide = _widened(attempt, before, old)
+        edits = tuple(
+            Edit(
+                path=path,
+                search="".join(before[block.i1 : block.i2]),
+                replace="".join(after[block.j1 : block.j2]),
+            )
+            for block in wide
+        )
+        if applied(old, edits) == new:
+            return edits
+    return ()
+
+
+def applied(text: str, edits: Sequence[Edit]) -> str | None:
+    """The text after the edits, None when one of them does not stand exactly once in it."""
+    for edit in edits:
+        if not edit.search or text.count(edit.search) != 1:
+            return None
+        text = text.replace(edit.search, edit.replace)
+    return text
+
+
+def _lines(text: str) -> list[str]:
+    return [line + "\n" for line in text.removesuffix("\n").split("\n")]
+
+
+def _widened(blocks: list[_Block], before: list[str], text: str) -> list[_Block]:
+    """The blocks with as many unchanged lines around them as make each of them unique."""
+    result = []
+    for number, block in enumerate(blocks):
+        low = blocks[number - 1].i2 if number else 0
+        high = blocks[number + 1].i1 if number + 1 < len(blocks) else len(before)
+        wide = _widen(block, (low, high), before, text)
+        if wide is None and len(blocks) == 1:
+            return []
+        if wide is None:  # it takes the lines of a neighbour to tell it apart
+            first = max(0, number - 1)
+            merged = blocks[first].until(blocks[first + 1])
+            return _widened([*blocks[:first], merged, *blocks[first + 2 :]], before, text)
+        result.append(wide)
+    return result
+
+
+def _widen(block: _Block, room: tuple[int, int], before: list[str], text: str) -> _Block | None:
+    """The smallest unique block around this one that has no blank line at its edges, if it can."""
+    i1, i2 = block.i1, block.i2
+    while True:
+        lines = before[i1:i2]
+        unique = bool(lines) and text.count("".join(lines)) == 1
+        whole = (i1, i2) == room
+        if unique and (whole or (lines[0].strip() and lines[-1].strip())):
+            return _Block(i1, i2, block.j1 - (block.i1 - i1), block.j2 + (i2 - block.i2))
+        if whole:
+            return None
+        up = i1 > room[0] and (i2 == room[1] or block.i1 - i1 <= i2 - block.i2)
+        i1, i2 = (i1 - 1, i2) if up else (i1, i2 + 1)

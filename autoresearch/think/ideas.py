@@ -1,0 +1,63 @@
+"""Ideas, from the task, its code, the papers and the lessons of earlier rounds."""
+
+from autoresearch.briefing import brief
+from autoresearch.harness import Lab
+from autoresearch.records import Idea, Ideas, Lesson, Outcome, Paper
+from autoresearch.store import Desk
+
+LESSONS_SHOWN = 60  # the improved ones first, then the latest
+PARENTS = 5  # improved ideas whose code is shown
+PAPERS_SHOWN = 15
+
+
+def think_up(
+    lab: Lab, desk: Desk, papers: tuple[Paper, ...], memory: tuple[Lesson, ...]
+) -> tuple[Idea, ...]:
+    """What the model proposes for this round, with unique slugs and only parents that exist."""
+    parents = improved(memory)[:PARENTS]
+    editable = lab.task.editable
+    sources = {"baseline": lab.workspace.sources(lab.floor.commit, editable)}
+    sources |= {p.idea.slug: lab.workspace.sources(str(p.commit), editable) for p in parents}
+    answer = lab.ask(
+        desk,
+        "think",
+        "think/ideas",
+        Ideas,
+        topic=lab.topic,
+        task=lab.task,
+        setting=brief(lab),
+        sources=sources,
+        papers=papers[:PAPERS_SHOWN],
+        lessons=worth_telling(memory),
+        count=lab.settings.ideas,
+        rounds_left=lab.settings.rounds - int(desk.name.removeprefix("round-")) - 1,
+    )
+    known = {paper.id for paper in papers}
+    taken = {lesson.idea.slug for lesson in memory}
+    slugs = {parent.idea.slug for parent in parents}
+    return tuple(_settle(idea, slugs, known, taken) for idea in answer.ideas)
+
+
+def improved(memory: tuple[Lesson, ...]) -> list[Lesson]:
+    """The lessons of ideas that improved, the largest effect first."""
+    good = [lesson for lesson in memory if lesson.verdict.outcome is Outcome.improved]
+    return sorted(good, key=lambda lesson: -(lesson.verdict.effect or 0.0))
+
+
+def worth_telling(memory: tuple[Lesson, ...]) -> tuple[Lesson, ...]:
+    """As many lessons as a prompt should hold: all good ones first, then the latest others."""
+    good = improved(memory)[:LESSONS_SHOWN]
+    others = [lesson for lesson in memory if lesson.verdict.outcome is not Outcome.improved]
+    latest = others[max(0, len(others) - (LESSONS_SHOWN - len(good))) :]
+    return tuple(good + latest)
+
+
+def _settle(idea: Idea, parents: set[str], known: set[str], taken: set[str]) -> Idea:
+    """The idea with a slug of its own, citing only papers it was shown, from a parent that exists."""
+    slug, number = idea.slug, 2
+    while slug in taken:
+        slug, number = f"{idea.slug[:56]}-{number}", number + 1
+    taken.add(slug)
+    parent = idea.parent if idea.parent in parents else None
+    cites = tuple(cite for cite in idea.cites if cite in known)
+    return idea.model_copy(update={"slug": slug, "parent": parent, "cites": cites})

@@ -1,0 +1,129 @@
+"""The experiment's git repository: a worktree for each idea, a ref for each attempt.
+
+    refs/heads/baseline              the task's baseline
+    refs/attempts/round-00/0-x/1     attempt 1 of that idea; its parent is the code it edited
+
+Commits are reproducible: same content, same parent, same run, same hash.
+"""
+
+import io
+import shutil
+import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+BASELINE = "refs/heads/baseline"
+
+
+class Workspace:
+    """`folder` is the bare repository, `trees` where worktrees are checked out."""
+
+    def __init__(self, folder: Path, trees: Path, created: str):
+        from git import Repo
+
+        self.folder, self.trees = folder, trees
+        self._lock = threading.Lock()  # git's own locks fail at once instead of waiting
+        self._repo = Repo(folder) if (folder / "HEAD").is_file() else Repo.init(folder, bare=True)
+        person = {"NAME": "autoresearch", "EMAIL": "autoresearch@localhost", "DATE": created}
+        self._environment = {
+            # A user's own configuration (signing, hooks, line endings) must not change commits.
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            **{
+                f"GIT_{role}_{key}": value
+                for role in ("AUTHOR", "COMMITTER")
+                for key, value in person.items()
+            },
+        }
+
+    def import_baseline(self, folder: Path) -> str:
+        """Commit a copy of `folder` as the baseline, once; the commit's hash."""
+        if self._find(BASELINE) is None:
+            with self.worktree("baseline", None) as tree:
+                shutil.copytree(folder, tree, dirs_exist_ok=True, symlinks=True)
+                self.commit(tree, BASELINE, "baseline")
+        return str(self._git("rev-parse", BASELINE))
+
+    @contextmanager
+    def worktree(self, name: str, commit: str | None) -> Iterator[Path]:
+        """A fresh worktree at `commit` (None: empty, without history), gone at the end."""
+        tree = self.trees / name.replace("/", "-")
+        self._remove(tree)
+        with self._lock:
+            self._git("worktree", "add", "--detach", str(tree), commit or self._empty())
+        try:
+            yield tree
+        finally:
+            self._remove(tree)
+
+    def commit(self, tree: Path, ref: str, message: str) -> str:
+        """Commit all of `tree` under `ref`; the commit's hash. Nothing changed is a commit too."""
+        with self._lock:
+            self._git("add", "--all", "--force", at=tree)
+            self._git("commit", "--quiet", "--allow-empty", "--no-verify", "-m", message, at=tree)
+            commit = str(self._git("rev-parse", "HEAD", at=tree))
+            self._git("update-ref", ref, commit)
+        return commit
+
+    def export(self, commit: str) -> Path:
+        """The commit's files without git's own, in a folder that sandboxes may read; kept."""
+        folder = self.trees / f"export-{commit[:12]}"
+        if not folder.is_dir():
+            archive = self._git("archive", "--format=tar", commit, stdout_as_string=False)
+            aside = self.trees / f".export-{commit[:12]}-{threading.get_ident()}"
+            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                tar.extractall(aside, filter="data")
+            aside.chmod(0o755)
+            aside.rename(folder)
+        return folder
+
+    def discard(self, commit: str) -> None:
+        """Remove the commit's export again."""
+        shutil.rmtree(self.trees / f"export-{commit[:12]}", ignore_errors=True)
+
+    def sources(self, commit: str, patterns: tuple[str, ...]) -> dict[str, str]:
+        """The text of the files at `commit` whose path matches one of the patterns."""
+        names = str(self._git("ls-tree", "-r", "-z", "--name-only", commit)).split("\0")
+        chosen = [name for name in names if name and matches(name, patterns)]
+        return {
+            name: str(self._git("show", f"{commit}:{name}", strip_newline_in_stdout=False))
+            for name in chosen
+        }
+
+    def diff(self, old: str, new: str) -> str:
+        """A unified diff between two commits."""
+        return str(self._git("diff", "--no-color", "--no-ext-diff", old, new))
+
+    def _find(self, ref: str) -> str | None:
+        found = str(self._git("for-each-ref", "--format=%(objectname)", ref))
+        return found or None
+
+    def _empty(self) -> str:
+        """A commit of nothing, so that the baseline's worktree can start from it."""
+        tree = str(self._git("hash-object", "-w", "-t", "tree", "/dev/null"))
+        return str(self._git("commit-tree", tree, "-m", "empty"))
+
+    def _remove(self, tree: Path) -> None:
+        with self._lock:
+            if tree.exists():
+                shutil.rmtree(tree)
+            self._git("worktree", "prune")
+
+    def _git(self, *arguments: str, at: Path | None = None, **options: Any) -> Any:
+        from git import Git
+
+        git = Git(at) if at else self._repo.git
+        return git.execute(["git", *arguments], env=self._environment, **options)
+
+
+def matches(path: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a relative path is one of the task's editable files. `*` does not cross folders
+    unless the pattern has a `**`."""
+    return any(
+        fnmatch(path, pattern) and ("**" in pattern or path.count("/") == pattern.count("/"))
+        for pattern in patterns
+    )

@@ -1,0 +1,40 @@
+"""Split the digits that come with scikit-learn (1,797 scans, 8x8, pixel values 0 to 16).
+
+Writes $OUT/public, what an experiment may see: labelled training images and one unlabelled pool; and
+$OUT/private, what only the scorer sees: the pool's labels and which rows are validation and test.
+Running it twice gives the same bytes.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+TRAINING_IMAGES = 240
+SPLIT_SEED = 1797
+
+
+def main() -> None:
+    out = Path(os.environ["OUT"])
+    public, private = out / "public", out / "private"
+    public.mkdir(parents=True, exist_ok=True)
+    private.mkdir(parents=True, exist_ok=True)
+
+    digits = load_digits()
+    random = np.random.default_rng(SPLIT_SEED)
+    order = random.permutation(len(digits.target))
+    training, pool = order[:TRAINING_IMAGES], order[TRAINING_IMAGES:]
+    is_test = np.zeros(len(pool), dtype=bool)
+    is_test[random.permutation(len(pool))[: len(pool) // 2]] = True
+
+    images, labels = digits.images.astype(np.uint8), digits.target.astype(np.int64)
+    np.save(public / "train_images.npy", images[training])
+    np.save(public / "train_labels.npy", labels[training])
+    np.save(public / "pool_images.npy", images[pool])
+    np.save(private / "pool_labels.npy", labels[pool])
+    np.save(private / "pool_is_test.npy", is_test)
+
+
+if __name__ == "__main__":
+    main()

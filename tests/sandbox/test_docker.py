@@ -1,0 +1,252 @@
+"""The Docker backend beside the contract: what it leaves, what it says, and what it asks for."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from autoresearch.config import SandboxSettings
+from autoresearch.errors import SandboxError
+from autoresearch.records import Ended, Execution, Limits
+from autoresearch.sandbox import Environment, Job
+from autoresearch.sandbox.docker import Docker, device_requests
+from autoresearch.sandbox.scratch import current_owner, has_ended
+
+BASE = os.environ.get("AUTORESEARCH_TEST_IMAGE", "autoresearch-base:bookworm")
+Run = Callable[..., Execution]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> SandboxSettings:
+    return SandboxSettings(image=BASE, cache=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def sandbox(settings: SandboxSettings) -> Docker:
+    try:
+        return Docker(settings)
+    except SandboxError as absent:
+        if os.environ.get("AUTORESEARCH_REQUIRE_DOCKER") == "1":
+            raise
+        pytest.skip(f"NO DOCKER ENGINE: {absent}")
+
+
+@pytest.fixture(scope="module")
+def environment(sandbox: Docker, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return sandbox.environment(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir(mode=0o755)
+    return folder
+
+
+@pytest.fixture
+def run(sandbox: Docker, environment: Environment, work: Path, tmp_path: Path) -> Run:
+    def run(code: str, **limits: float) -> Execution:
+        given = Limits.model_validate({"timeout": 30, "memory": 256 * 2**20, **limits})
+        command = ("python", "-c", code)
+        return sandbox.run(Job(environment, command, {"work": work}, tmp_path / "out", given))
+
+    return run
+
+
+@pytest.fixture
+def without_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    yield
+
+
+def owned_by(owner: str) -> list[str]:
+    found = docker.from_env().containers.list(
+        all=True, filters={"label": f"autoresearch.owner={owner}"}
+    )
+    return [container.id for container in found]
+
+
+def wait_for(condition: Callable[[], object], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+# --- what it leaves -----------------------------------------------------------------------------
+
+
+def test_a_run_leaves_no_container(run: Run) -> None:
+    assert run("pass").succeeded
+    assert owned_by(current_owner()) == []
+
+
+ORCHESTRATOR = """
+import sys
+from pathlib import Path
+from autoresearch.config import SandboxSettings
+from autoresearch.records import Limits
+from autoresearch.sandbox import Environment, Job
+from autoresearch.sandbox.docker import Docker
+from autoresearch.sandbox.scratch import current_owner
+sandbox = Docker(SandboxSettings())
+print(current_owner(), flush=True)
+environment = Environment.model_validate_json(sys.argv[1])
+command = ("python", "-c", "import time; time.sleep(600)")
+sandbox.run(Job(environment, command, {}, Path(sys.argv[2]), Limits(timeout=600)))
+"""
+
+
+def test_the_experiment_of_a_killed_orchestrator_ends_and_is_swept_up_by_the_next(
+    sandbox: Docker, environment: Environment, settings: SandboxSettings, tmp_path: Path
+) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", ORCHESTRATOR, environment.model_dump_json(), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout
+    owner = child.stdout.readline().strip()
+    client = docker.from_env()
+    wait_for(
+        lambda: [c for c in owned_by(owner) if len(client.api.top(c)["Processes"]) > 1], seconds=20
+    )
+    Docker(settings)
+    (container,) = owned_by(owner)  # of a living process: left alone
+
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    wait_for(lambda: not client.api.inspect_container(container)["State"]["Running"], seconds=5)
+    Docker(settings)
+    assert owned_by(owner) == []
+
+
+def test_an_owner_has_ended_when_its_process_is_gone_or_its_number_given_to_another() -> None:
+    mine = current_owner()
+    boot, namespace, process, ticks = mine.split(":")
+    assert not has_ended(mine)
+    assert has_ended(f"{boot}:{namespace}:{process}:{int(ticks) + 1}")
+    assert has_ended(f"another-boot:{namespace}:{process}:{ticks}")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert has_ended(f"{boot}:{namespace}:{gone.pid}:{ticks}")
+    assert not has_ended(f"{boot}:{int(namespace) + 1}:{gone.pid}:{ticks}")  # not ours to judge
+
+
+def test_a_flood_of_output_ends_quickly_and_the_engine_goes_on(run: Run) -> None:
+    started = time.monotonic()
+    flooded = run("import os\nwhile True: os.write(1, b'\\n' * 65536)", output=16 * 2**20)
+    assert flooded.ended is Ended.output
+    assert time.monotonic() - started < 10
+    assert docker.from_env().ping()
+    assert run("print('still here')").stdout == "still here\n"
+
+
+# --- what it says -------------------------------------------------------------------------------
+
+
+def test_without_an_engine_it_says_what_to_install_and_the_exact_flag(without_engine: None) -> None:
+    with pytest.raises(SandboxError) as raised:
+        Docker(SandboxSettings())
+    message = str(raised.value)
+    assert "install" in message and "--sandbox local" in message and "same kernel" in message
+    assert "\n" not in message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without rights")
+def test_a_user_outside_the_docker_group_is_told_of_the_group(sandbox: Docker) -> None:
+    code = (
+        "import os; from autoresearch.config import SandboxSettings\n"
+        "from autoresearch.sandbox.docker import Docker; import docker\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); Docker(SandboxSettings())"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "docker group" in told.stderr.splitlines()[-1]
+
+
+def test_a_gpu_that_the_engine_cannot_give_is_an_error_of_the_engine(
+    run: Run, sandbox: Docker
+) -> None:
+    if "nvidia" in docker.from_env().info().get("Runtimes", {}):
+        pytest.skip("THIS ENGINE HAS A GPU RUNTIME")
+    with pytest.raises(SandboxError, match="nvidia-container-toolkit"):
+        run("pass", gpus=1)
+    assert owned_by(current_owner()) == []
+
+
+def test_a_runtime_that_is_not_registered_is_named(
+    settings: SandboxSettings, environment: Environment, tmp_path: Path
+) -> None:
+    sandbox = Docker(settings.model_copy(update={"runtime": "no-such-runtime"}))
+    with pytest.raises(SandboxError, match=r"no-such-runtime.*sandbox\.runtime"):
+        sandbox.run(Job(environment, ("true",), {}, tmp_path, Limits()))
+
+
+def test_an_image_that_was_removed_is_an_error_of_the_engine(
+    sandbox: Docker, environment: Environment, tmp_path: Path
+) -> None:
+    gone = environment.model_copy(update={"reference": "autoresearch-env:0000"})
+    with pytest.raises(SandboxError, match="autoresearch-env:0000"):
+        sandbox.run(Job(gone, ("true",), {}, tmp_path, Limits()))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's own files are readable to it")
+def test_inputs_that_nobody_may_read_are_named_before_anything_runs(run: Run, work: Path) -> None:
+    (work / "private.csv").touch(mode=0o600)
+    with pytest.raises(SandboxError, match=r"private\.csv.*chmod"):
+        run("pass")
+
+
+# --- what it asks for ---------------------------------------------------------------------------
+
+
+def test_gpus_are_asked_for_by_name_and_by_number_only_where_they_have_no_names() -> None:
+    assert device_requests(0, ()) == []
+    (named,) = device_requests(2, ("GPU-a", "GPU-b"))
+    assert named["DeviceIDs"] == ["GPU-a", "GPU-b"]
+    assert "Count" not in named  # engines refuse both
+    (counted,) = device_requests(1, ())
+    assert counted["Count"] == 1 and counted["Capabilities"] == [["gpu", "compute", "utility"]]
+
+
+def test_more_processors_than_the_engine_has_are_all_it_has(run: Run) -> None:
+    assert run("pass", cpus=4096).succeeded
+
+
+def test_memory_that_a_child_used_up_is_said_when_the_program_fails_of_it(run: Run) -> None:
+    code = (
+        "import subprocess, sys\n"
+        "hog = [sys.executable, '-c', 'x = bytearray(10**9)']\n"
+        "subprocess.run(hog, check=True)"
+    )
+    failed = run(code)
+    assert failed.ended is Ended.memory
+    assert "256.0 MiB" in failed.reason
+    assert "CalledProcessError" in failed.stderr
+    forgiven = run(code.replace("check=True", "check=False"))
+    assert forgiven.succeeded
+
+
+def test_files_of_no_mode_come_back_and_a_socket_does_not(run: Run, tmp_path: Path) -> None:
+    closed = run(
+        "import os; os.makedirs('/out/deep/er'); open('/out/deep/er/a', 'w').write('x' * 70000)\n"
+        "os.chmod('/out/deep/er/a', 0); os.chmod('/out/deep', 0)"
+    )
+    assert closed.files == ("deep/er/a",)
+    assert (tmp_path / "out/deep/er/a").read_text() == "x" * 70000
+    bound = run("import socket; socket.socket(socket.AF_UNIX).bind('/out/s')")
+    assert bound.ended is Ended.refused
+
+
+def test_what_is_deleted_but_open_counts_as_disk(run: Run) -> None:
+    code = (
+        "import os, time; f = open('/out/a', 'wb'); os.remove('/out/a')\n"
+        "f.write(bytes(3 * 2**20)); f.flush(); time.sleep(20)"
+    )
+    assert run(code, disk=2 * 2**20).ended is Ended.disk
