@@ -38,29 +38,60 @@ SCALES = (
     Scale("rate", (r"(^|_)lr(_|$)", r"learning_rate", r"(^|_)eta0?$", r"step_size"), 8.0,
           "larger steps get further in the same number of updates",
           "smaller steps settle instead of overshooting the minimum"),
-    Scale("share", (r"drop", r"momentum", r"^beta_?[12]?$", r"subsample", r"colsample", r"smoothing",
-                    r"fraction", r"ratio", r"_frac$", r"decay_rate", r"prob(ability)?$",
-                    r"(mutation|crossover|exploration|cooling)_rate"), 5.0,
-          "a stronger effect of it may be what the data needs",
-          "a weaker effect of it leaves more of the signal"),
-    Scale("strength", (r"alpha", r"weight_decay", r"(^|_)l[12](_|$)", r"lambda", r"penalty", r"^c$",
-                       r"(^|_)reg(ulari[sz]ation)?(_|$)", r"gamma", r"shrinkage", r"var_smoothing",
-                       r"temperature", r"epsilon$", r"noise", r"sigma", r"bandwidth"), 6.0,
-          "the present strength may be too timid by an order of magnitude",
-          "the present strength may be too harsh by an order of magnitude"),
-    Scale("batch", (r"batch_size",), 5.0,
-          "averaging over more examples makes each step less noisy",
-          "more and noisier updates come out of the same data"),
-    Scale("length", (r"epochs?$", r"max_iter", r"iterations?$", r"(^|_)steps$", r"n_estimators",
-                     r"rounds$", r"trees$", r"generations$", r"n_init", r"restarts$", r"patience"), 7.0,
-          "what is learnt has not levelled off at the present length",
+    Scale("share", (r"drop",), 6.0,
+          "units that are often missing cannot rely on one another",
+          "the network is too small to lose so many units"),
+    Scale("share", (r"momentum", r"^beta_?[12]?$"), 5.0,
+          "a longer memory of past gradients carries through flat regions",
+          "a shorter memory of past gradients reacts faster"),
+    Scale("share", (r"subsample", r"colsample", r"bootstrap_"), 5.0,
+          "each member sees more of the data and is biased less",
+          "members that see less of the data differ more from each other"),
+    Scale("share", (r"smoothing", r"fraction", r"ratio", r"_frac$", r"decay_rate", r"cooling", r"prob$",
+                    r"(mutation|crossover|exploration)_rate"), 5.0,
+          "a higher share of it may be what the data needs",
+          "a lower share of it leaves more of the signal"),
+    Scale("strength", (r"^c$",), 6.0,
+          "a softer penalty lets the fit follow the examples closer",
+          "a harder penalty keeps the margin wide"),
+    Scale("strength", (r"gamma", r"sigma", r"bandwidth", r"length_scale"), 6.0,
+          "similarity that fades faster draws finer boundaries",
+          "similarity that reaches further draws smoother boundaries"),
+    Scale("strength", (r"temperature", r"noise", r"epsilon$"), 6.0,
+          "far more randomness explores what is never visited now",
+          "far less randomness keeps what is good already"),
+    Scale("strength", (r"alpha", r"weight_decay", r"(^|_)l[12](_|$)", r"lambda", r"penalty", r"shrinkage",
+                       r"(^|_)reg(ulari[sz]ation)?(_|$)"), 6.0,
+          "weights are shrunk too timidly",
+          "so strong a penalty hides what the features say"),
+    Scale("length", (r"n_estimators", r"trees$", r"members$"), 7.0,
+          "more members average more of the variance away",
+          "fewer members may do, and leave time for better ones"),
+    Scale("length", (r"restarts$", r"n_init", r"patience"), 6.5,
+          "another start escapes a poor local optimum",
+          "one long try may beat several short ones"),
+    Scale("length", (r"epochs?$", r"max_iter", r"iterations?$", r"(^|_)steps$", r"rounds$", r"generations$"), 7.0,
+          "what is learnt has not levelled off when training ends",
           "stopping sooner keeps it from learning the noise"),
-    Scale("size", (r"hidden", r"units", r"width", r"layers?(_|$)", r"depth", r"components", r"neighbou?rs",
-                   r"bins$", r"degree", r"clusters", r"heads", r"embed", r"max_features",
-                   r"leaf", r"leaves", r"min_samples", r"window", r"order$", r"population", r"knots",
-                   r"filters", r"ngram", r"history", r"(^|_)lags?$"), 6.0,
-          "more capacity captures structure that is missed now",
-          "a smaller one varies less with the few examples there are"),
+    Scale("batch", (r"batch_size",), 5.0,
+          "averaging over more examples makes each update less noisy",
+          "more and noisier updates come out of the same data"),
+    Scale("size", (r"neighbou?rs",), 6.0,
+          "a vote of more neighbours is steadier",
+          "the closest neighbours know best"),
+    Scale("size", (r"depth", r"leaf", r"leaves", r"min_samples", r"max_features", r"bins$"), 6.0,
+          "finer partitions of the space find interactions",
+          "coarser partitions of the space vary less"),
+    Scale("size", (r"components", r"clusters", r"embed"), 6.0,
+          "further dimensions keep detail that is thrown away now",
+          "the last dimensions hold mostly noise"),
+    Scale("size", (r"hidden", r"units", r"width", r"layers?(_|$)", r"heads", r"filters"), 6.0,
+          "a larger network represents what it cannot now",
+          "a smaller network cannot memorise the examples"),
+    Scale("size", (r"degree", r"window", r"order$", r"population", r"knots", r"ngram", r"history",
+                   r"(^|_)lags?$"), 6.0,
+          "a wider view of the data captures structure that is missed now",
+          "a narrower view of the data has fewer ways to go wrong"),
 )  # fmt: skip
 
 UNKNOWN = Scale("unknown", (), 2.0, "the present value looks low", "the present value looks high")
@@ -75,7 +106,7 @@ def scale_of(name: str) -> Scale:
 
 def nearby(scale: Scale, value: int | float) -> list[int | float]:
     """Values of a setting that a researcher would try next, the most promising first."""
-    if scale.what == "share" and 0 <= value <= 1:
+    if (scale.what == "share" and 0 <= value <= 1) or (scale is UNKNOWN and 0 < value < 1):
         return _shares(float(value))
     if isinstance(value, int):
         factors = [2.0, 0.5, 4.0] if scale.what != "length" else [2.0, 4.0, 0.5]
@@ -86,7 +117,7 @@ def nearby(scale: Scale, value: int | float) -> list[int | float]:
     if value == 0:
         return [0.01, 0.0001] if scale.what == "strength" else []
     factors = {"rate": [3, 1 / 3, 10, 0.1], "strength": [10, 0.1, 100]}.get(scale.what, [2, 0.5, 5])
-    return [float(f"{value * factor:.3g}") for factor in factors]
+    return [float(f"{value * factor:.2g}") for factor in factors]
 
 
 def _shares(value: float) -> list[int | float]:
@@ -100,7 +131,7 @@ def _shares(value: float) -> list[int | float]:
         )
     else:
         near = [min(value * 2, (1 + value) / 2), value / 2]
-    return [float(f"{number:.3g}") for number in near if 0 < number < 1]
+    return [float(f"{number:.4g}") for number in near if 0 < number < 1]
 
 
 FAMILIES = (
@@ -182,28 +213,49 @@ FAMILIES = (
     }),
 )  # fmt: skip
 
-OPTIONS = (
-    ("activation", ("relu", "tanh", "logistic")),
-    ("activation", ("relu", "gelu", "silu", "tanh")),
-    ("solver", ("adam", "sgd", "lbfgs")),
-    ("solver", ("lbfgs", "liblinear", "saga", "newton-cg")),
-    ("learning_rate", ("constant", "adaptive", "invscaling")),
-    ("kernel", ("rbf", "poly", "linear", "sigmoid")),
-    ("weights", ("uniform", "distance")),
-    ("criterion", ("gini", "entropy")),
-    ("criterion", ("squared_error", "absolute_error", "friedman_mse")),
-    ("loss", ("squared_error", "huber", "absolute_error")),
-    ("loss", ("hinge", "log_loss", "modified_huber")),
-    ("metric", ("euclidean", "manhattan", "cosine")),
-    ("max_features", ("sqrt", "log2")),
-    ("penalty", ("l2", "l1", "elasticnet")),
-    ("analyzer", ("word", "char_wb")),
-    ("gamma", ("scale", "auto")),
-    ("strategy", ("mean", "median", "most_frequent")),
-    ("strategy", ("quantile", "uniform", "kmeans")),
-    ("init", ("k-means++", "random")),
-    ("optimizer", ("adamw", "adam", "sgd", "rmsprop")),
-)
+OPTIONS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("activation", {
+        "relu": "units that switch off make sparse features", "tanh": "bounded odd units keep signals centred",
+        "logistic": "every unit answers with a soft yes or no"}),
+    ("activation", {
+        "relu": "units that switch off make sparse features", "gelu": "a smooth gate passes small negative signals",
+        "silu": "a self-gated unit has gradients everywhere", "tanh": "bounded odd units keep signals centred"}),
+    ("solver", {
+        "adam": "every parameter gets a step size of its own", "sgd": "plain gradient steps find flat minima",
+        "lbfgs": "curvature from the full batch converges on little data"}),
+    ("solver", {
+        "lbfgs": "quasi-Newton curvature converges in few passes", "liblinear": "coordinate descent treats classes one by one",
+        "saga": "variance-reduced stochastic steps", "newton-cg": "exact curvature, solved by conjugate gradients"}),
+    ("learning_rate", {
+        "constant": "steps keep their size", "adaptive": "steps shrink once progress stalls",
+        "invscaling": "steps shrink with a power of time"}),
+    ("kernel", {
+        "rbf": "similarity fades smoothly with distance", "poly": "products of features matter",
+        "linear": "a flat boundary suffices in many dimensions", "sigmoid": "similarity saturates"}),
+    ("weights", {"uniform": "all neighbours vote alike", "distance": "closer neighbours should have more say"}),
+    ("criterion", {"gini": "impurity by squares", "entropy": "impurity by information"}),
+    ("criterion", {
+        "squared_error": "large residuals count most", "absolute_error": "splits by medians resist outliers",
+        "friedman_mse": "splits are judged by the improvement they promise"}),
+    ("loss", {
+        "squared_error": "large residuals count most", "huber": "outliers pull linearly beyond a threshold",
+        "absolute_error": "the median resists outliers"}),
+    ("loss", {
+        "hinge": "only examples near the margin matter", "log_loss": "probabilities are fitted",
+        "modified_huber": "a smooth margin tolerates outliers"}),
+    ("metric", {
+        "euclidean": "straight distance", "manhattan": "differences add up feature by feature",
+        "cosine": "only directions are compared"}),
+    ("max_features", {"sqrt": "few candidates a split make trees differ", "log2": "even fewer candidates a split"}),
+    ("penalty", {"l2": "weights shrink together", "l1": "useless weights become zero", "elasticnet": "both at once"}),
+    ("analyzer", {"word": "words carry the meaning", "char_wb": "pieces of words survive misspellings"}),
+    ("gamma", {"scale": "the width follows the variance", "auto": "the width follows the number of features"}),
+    ("strategy", {"mean": "the average", "median": "resists outliers", "most_frequent": "the usual value"}),
+    ("strategy", {"quantile": "equally filled bins", "uniform": "equally wide bins", "kmeans": "bins around centres"}),
+    ("optimizer", {
+        "adamw": "adaptive steps with decay kept apart", "adam": "every parameter gets a step size of its own",
+        "sgd": "plain gradient steps find flat minima", "rmsprop": "steps scaled by recent gradients"}),
+)  # fmt: skip
 
 # Not a matter of method, whatever the task: the seed, what is read and written, how the data is laid
 # out or evaluated, and how the machine is used.
@@ -212,7 +264,7 @@ UNTOUCHABLE = re.compile(
     r"rows|key|keys|axis|shape|url|host|port|device|dtype|version|class|classes|vocab|labels?(?!_smooth)|"
     r"targets?|inputs?|outputs?|in|out|n_features|num_features|image|channels?|height|kernel_size|stride|"
     r"padding|jobs|workers?|threads?|verbose|log|print|debug|test|eval|cv|folds?|splits?|timeout|limit|"
-    r"header|sep|delimiter|encoding|newline|indent|mode|type|nargs|format|copy|tol|eps|memory|cache|"
+    r"count|total|n_points|n_samples|n_examples|header|sep|delimiter|encoding|newline|indent|mode|type|nargs|format|copy|tol|eps|memory|cache|"
     r"warm_start|keepdims?|retain_graph|set_to_none|interval|every|freq)(_|$)|return_|check_|allow_|"
     r"^dims?$|(^|_)(required|parents|exist_ok|pin|drop_last|shuffle|probability|store_cv|precompute|feature_names)"
 )

@@ -39,6 +39,7 @@ def start(settings: Settings) -> Run:
     prompts = Prompts(settings.prompts)
     if needs_provider(settings.model.name):
         check_model(settings.model)
+    open_library(settings, settings.runs, lambda note: None)  # refuses a folder that is not there
     _check_writable(settings.runs)
     sandbox = open_sandbox(settings)
     environment = sandbox.environment(folder)
@@ -65,8 +66,6 @@ def open_lab(run: Run) -> Lab:
             f"the environment of {run.folder} was {was} and is now {environment.key}: scores would "
             "not be comparable; restore the image or interpreter it was built from, or start a new run"
         )
-    shutil.rmtree(run.folder / "trees", ignore_errors=True)
-    (run.folder / "trees").mkdir()
     return Lab(
         settings=settings,
         task=task.model_copy(update={"name": run.task_name}),

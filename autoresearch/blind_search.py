@@ -1,6 +1,5 @@
 """Which single changes to try next, from what earlier rounds showed: search without understanding."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,19 +15,22 @@ def next_ideas(sources: Sources, lessons: tuple[Lesson, ...], seed: int) -> tupl
     The most improved code and the baseline are searched before other improved ones.
     """
     memory = _Memory(lessons)
-    parents = [slug for slug in sources if slug != "baseline"]
-    queue: list[tuple[float, str | None, Mutation]] = []
-    for place, parent in enumerate([*parents[:1], None, *parents[1:]]):
-        for turn, mutation in enumerate(_untried(sources, parent, memory, seed)):
-            queue.append((turn * (1 + place / 2), parent, mutation))
-    queue.sort(key=lambda entry: entry[0])
+    parents = memory.parents(sources)
+    queue = [
+        (turn * (1 + place / 2), parent, mutation, code)
+        for place, parent in enumerate([*parents[:1], None, *parents[1:]])
+        for turn, (mutation, code) in enumerate(_untried(sources, parent, memory, seed))
+    ]
     taken = {lesson.idea.slug for lesson in lessons}
-    first = {mutation.slug: (parent, mutation) for _, parent, mutation in reversed(queue)}
-    return tuple(
-        _idea(mutation, parent, taken)
-        for _, parent, mutation in queue
-        if first[mutation.slug] == (parent, mutation)
-    )
+    ideas: list[Idea] = []
+    chosen: set[str] = set()
+    codes = [dict(code) for code in sources.values()]
+    for _, parent, mutation, code in sorted(queue, key=lambda entry: entry[0]):
+        if mutation.slug not in chosen and code not in codes:
+            chosen.add(mutation.slug)
+            codes.append(code)
+            ideas.append(_idea(mutation, parent, taken))
+    return tuple(ideas)
 
 
 @dataclass(frozen=True)
@@ -40,25 +42,30 @@ class _Memory:
     def of(self, mutation: Mutation) -> list[Lesson]:
         return [lesson for lesson in self.lessons if is_from(lesson.idea.slug, mutation.slug)]
 
+    def worked(self, lesson: Lesson) -> bool:
+        """Improved, and further than the improved idea that it started from."""
+        before = [other for other in self.lessons if other.idea.slug == lesson.idea.parent]
+        reached = max((other.verdict.effect or 0.0 for other in before), default=0.0)
+        improved = lesson.verdict.outcome is Outcome.improved
+        return improved and (lesson.verdict.effect or 0.0) > reached
+
+    def parents(self, sources: Sources) -> list[str]:
+        """The ideas to start from, in the order given."""
+        worked = {lesson.idea.slug for lesson in self.lessons if self.worked(lesson)}
+        return [slug for slug in sources if slug in worked]
+
     def allows(self, mutation: Mutation, parent: str | None) -> bool:
         """Not tried from here before, and without a bad outcome from anywhere."""
         return all(
-            lesson.verdict.outcome is Outcome.improved and lesson.idea.parent != parent
-            for lesson in self.of(mutation)
+            self.worked(lesson) and lesson.idea.parent != parent for lesson in self.of(mutation)
         )
 
-    def bonus(self, mutation: Mutation, parent: str | None) -> float:
-        """Extending what improved, on its own code, before combining, before anything untried."""
-        effects = Counter(
-            subject_of(lesson.idea.slug.partition(_AFTER)[0])
-            for lesson in self.lessons
-            if lesson.verdict.outcome is Outcome.improved
-        )
-        extends = (
-            4.0 if parent and subject_of(parent.partition(_AFTER)[0]) == mutation.subject else 0
-        )
-        combines = 3.0 if self.of(mutation) else 0.0
-        return extends + combines + min(1, effects[mutation.subject])
+    def bonus(self, mutation: Mutation, parent: str | None) -> int:
+        """What extends or combines changes that worked comes before anything untried."""
+        subjects = {_subject(lesson.idea.slug) for lesson in self.lessons if self.worked(lesson)}
+        extends = parent is not None and _subject(parent) == mutation.subject
+        combines = bool(self.of(mutation))
+        return 3 * (extends or combines) + (mutation.subject in subjects)
 
 
 _AFTER = "-after-"
@@ -70,30 +77,27 @@ def is_from(slug: str, mutation: str) -> bool:
     return slug == mutation or slug.startswith(mutation + "-")
 
 
-def _untried(sources: Sources, parent: str | None, memory: _Memory, seed: int) -> list[Mutation]:
-    """The changes of this code that are worth trying, the most promising first."""
+def _subject(slug: str) -> str:
+    return subject_of(slug.partition(_AFTER)[0])
+
+
+def _untried(
+    sources: Sources, parent: str | None, memory: _Memory, seed: int
+) -> list[tuple[Mutation, dict[str, str]]]:
+    """The changes of this code that are worth trying, the most promising first, and their results."""
     code = sources[parent or "baseline"]
     found = [
         mutation
         for mutation in mutations(code, seed)
-        if memory.allows(mutation, parent) and not _goes_back(mutation, parent, code, sources)
+        if memory.allows(mutation, parent) and not _replaces_news(mutation, parent)
     ]
-    return sorted(found, key=lambda mutation: -memory.bonus(mutation, parent))
+    found.sort(key=lambda mutation: -memory.bonus(mutation, parent))
+    return [(mutation, mutation.applied(code)) for mutation in found]
 
 
-def _goes_back(
-    mutation: Mutation,
-    parent: str | None,
-    code: Mapping[str, str],
-    sources: Sources,
-) -> bool:
-    """Whether it replaces what the parent has just put in, or arrives at code that was there before."""
-    if parent and mutation.kind == "replacement" and f"-to-{mutation.subject}" in parent:
-        return True
-    result = dict(code)
-    for edit in mutation.edits:
-        result[edit.path] = result[edit.path].replace(edit.search, edit.replace)
-    return any(result == dict(other) for other in sources.values())
+def _replaces_news(mutation: Mutation, parent: str | None) -> bool:
+    """Whether it replaces what the parent has only just put in: that is a change of the baseline."""
+    return mutation.kind == "replacement" and f"-to-{mutation.subject}" in (parent or "")
 
 
 def _idea(mutation: Mutation, parent: str | None, taken: set[str]) -> Idea:

@@ -75,16 +75,17 @@ def resume(
 def show(
     name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
     idea: Annotated[str | None, typer.Argument(help="An idea's slug or its number, such as 0.3.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All ideas of a long run, not only the best.")] = False,
     runs: RunsFolder = None,
 ) -> None:  # fmt: skip
     """Show a run's ideas with their verdicts, or one idea in full."""
     from autoresearch.detail import idea_page
-    from autoresearch.display import summary
+    from autoresearch.display import SHOWN, summary
     from autoresearch.report import rows_of
 
     found, console = _find(name, runs), _console()
     if idea is None:
-        summary(found, console)
+        summary(found, console, sys.maxsize if everything else SHOWN)
         return
     rows = rows_of(found)
     chosen = [row for row in rows if idea in (row.idea.slug, f"{row.round}.{row.number}")]
@@ -146,6 +147,7 @@ def _work(found: "Run") -> None:
         console.print(f"sandbox: {lab.sandbox.name}", highlight=False)
         with watching(found, console):
             research(lab)
+        lab.workspace.clear()
     summary(found, console)
 
 

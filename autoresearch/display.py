@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from autoresearch.report import Row, claims_lines, headline, ideas_table, rows_of
+from autoresearch.report import Row, best_of, claims_lines, headline, ideas_table, rows_of
 from autoresearch.store import Run
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 INTERVAL = 0.5  # seconds between two looks at the directory
+SHOWN = 60  # ideas in a summary
 
 
 @contextmanager
@@ -29,10 +30,15 @@ def watching(run: Run, console: "Console") -> Iterator[None]:
         thread.join()
 
 
-def summary(run: Run, console: "Console") -> None:
-    """The run as a table, its claims and where it is."""
+def summary(run: Run, console: "Console", limit: int = SHOWN) -> None:
+    """The run as a table, its claims and where it is. Of a long run the best `limit` ideas."""
+    rows = rows_of(run)
     console.print(headline(run))
-    console.print(ideas_table(run, rows_of(run)))
+    console.print(ideas_table(run, best_of(rows, limit)))
+    if len(rows) > limit:
+        console.print(
+            f"the {limit} largest gains of {len(rows)} ideas; `show --all` shows every one"
+        )
     for line in claims_lines(run):
         console.print(line)
 
@@ -71,7 +77,10 @@ def _phase(run: Run, rows: list[Row]) -> str:
         return (
             f"round {rows[-1].round + 1} of {run.settings.rounds}: {done} of {len(rows)} ideas done"
         )
-    return f"round {rows[-1].round + 2 if rows else 1} of {run.settings.rounds}: thinking"
+    thinking = len(list(run.folder.glob("round-*/think.json"))) + 1
+    if thinking > run.settings.rounds:
+        return "opening the sealed test split for what improved"
+    return f"round {thinking} of {run.settings.rounds}: thinking"
 
 
 def _lines(run: Run, console: "Console", stop: threading.Event) -> None:
@@ -90,8 +99,11 @@ def _lines(run: Run, console: "Console", stop: threading.Event) -> None:
 def _events(run: Run) -> list[str]:
     rows = rows_of(run)
     done = [row for row in rows if row.lesson is not None]
-    phase = [] if done and len(done) < len(rows) else [_phase(run, rows)]
-    return [*run.notes(), *phase, *(_event(row) for row in done)]
+    return [
+        *run.notes(),
+        *([] if done and len(done) < len(rows) else [_phase(run, rows)]),
+        *map(_event, done),
+    ]
 
 
 def _event(row: Row) -> str:

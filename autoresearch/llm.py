@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol
 from pydantic import Field, ValidationError
 from typing_extensions import TypeVar
 
-from autoresearch.errors import BadInput, ModelError, RecordError, RunFailed
+from autoresearch.errors import BadInput, ModelError, RecordError, RunFailed, UnusableAnswer
 from autoresearch.records import Record
 
 Wanted = TypeVar("Wanted", bound=Record, default=Record, covariant=True)
@@ -82,7 +82,7 @@ def ask(model: Model, request: Request[Wanted]) -> Wanted:
     """The model's answer as the record that the request wants.
 
     An unusable answer is shown to the model with what is wrong with it, and asked for again, at most
-    twice. Raises ModelError, naming the prompt, the step and the last problem, after that.
+    twice. Raises UnusableAnswer, naming the prompt, the step and the last problem, after that.
     """
     asked, number, paid = request, 1, 0
     while True:
@@ -96,7 +96,7 @@ def ask(model: Model, request: Request[Wanted]) -> Wanted:
                 problem = _explain(error)
         if paid >= TRIES:
             last = " ".join(problem.split())
-            raise ModelError(
+            raise UnusableAnswer(
                 f"{request.prompt} ({request.where}): no usable answer in {number} tries; the last "
                 f"problem: {last:.300}; resume to ask again, or choose a stronger model"
             )

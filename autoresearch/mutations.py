@@ -32,6 +32,11 @@ class Mutation:
     plan: str
     edits: tuple[Edit, ...]
 
+    def applied(self, sources: Mapping[str, str]) -> dict[str, str]:
+        """The files after the change."""
+        path = self.edits[0].path
+        return {**sources, path: applied(sources[path], self.edits) or ""}
+
 
 def mutations(sources: Mapping[str, str], seed: int) -> list[Mutation]:
     """Every change to the files (path -> text), the most promising first and kinds taking turns.
@@ -44,9 +49,10 @@ def mutations(sources: Mapping[str, str], seed: int) -> list[Mutation]:
         if len(text) <= LARGEST_FILE and (source := Source.parse(path, text))
     ]
     roots = {name.split(".")[0] for source in parsed for name in source.imports.values()}
+    used = {name for source in parsed for name in source.names_read}
     found: dict[str, Mutation] = {}
     for source in parsed:
-        for change in _changes(source, roots):
+        for change in _changes(source, roots, used):
             mutation = _mutation(source, change)
             if mutation and mutation.slug not in found:
                 found[mutation.slug] = mutation
@@ -62,8 +68,8 @@ def slugged(text: str, length: int = 27) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower())[:length].strip("-") or "it"
 
 
-def _changes(source: Source, roots: set[str]) -> Iterator[Change]:
-    yield from _settings(source)
+def _changes(source: Source, roots: set[str], used: set[str]) -> Iterator[Change]:
+    yield from _settings(source, used)
     yield from replacements(source, roots)
     yield from additions(source)
 
@@ -122,10 +128,12 @@ class _Setting:
     choices: tuple[str, ...] = ()
 
 
-def _settings(source: Source) -> Iterator[Change]:
+def _settings(source: Source, used: set[str]) -> Iterator[Change]:
+    """Nothing that no file reads: a value without an effect is not worth an experiment."""
     for node in source.nodes:
         for setting in _found_in(source, node):
-            if not UNTOUCHABLE.search(setting.name.lower()):
+            dead = isinstance(node, ast.Assign | ast.AnnAssign) and setting.name not in used
+            if not dead and not UNTOUCHABLE.search(setting.name.lower()):
                 yield from _varied(source, setting)
 
 
@@ -204,16 +212,18 @@ def _varied(source: Source, setting: _Setting) -> Iterator[Change]:
 
 def _flipped(source: Source, setting: _Setting, value: bool) -> Iterator[Change]:
     if not setting.doubtful:
+        verb = "Switch off" if value else "Switch on"
         why = f"whether {setting.name} pays is cheap to find out"
-        yield _set(source, setting, str(not value), "option", (3.0, why))
+        yield _set(source, setting, str(not value), "option", (3.0, verb, why))
 
 
 def _rescaled(source: Source, setting: _Setting, value: int | float) -> Iterator[Change]:
     scale = scale_of(setting.name)
     if scale.words or not setting.doubtful:
         for place, number in enumerate(nearby(scale, value)):
-            why = scale.more if number > value else scale.less
-            yield _set(source, setting, repr(number), "setting", (scale.usefulness - place, why))
+            said = ("Raise", scale.more) if number > value else ("Lower", scale.less)
+            because = (scale.usefulness - place, *said)
+            yield _set(source, setting, repr(number), "setting", because)
 
 
 def _is_written(source: Source, value: ast.Constant) -> bool:
@@ -225,13 +235,14 @@ def _is_written(source: Source, value: ast.Constant) -> bool:
 
 
 def _other_options(source: Source, setting: _Setting, value: str) -> Iterator[Change]:
-    families = [setting.choices] if setting.choices else []
+    families = [{choice: f"{choice} is there to be chosen" for choice in setting.choices}]
     families += [options for name, options in OPTIONS if name == setting.name.lower()]
-    options = next((family for family in families if value in family), ())
+    options = next((family for family in families if value in family), {})
     quote = source.segment(setting.value)[-1]
-    for place, option in enumerate(option for option in options if option != value):
-        why = f"{option} makes other assumptions than {value}"
-        yield _set(source, setting, f"{quote}{option}{quote}", "option", (5.0 - place, why))
+    others = [option for option in options if option != value]
+    for place, option in enumerate(others):
+        because = (5.0 - place, f"Use {option} as", options[option])
+        yield _set(source, setting, f"{quote}{option}{quote}", "option", because)
 
 
 def _resized(source: Source, setting: _Setting, value: ast.Tuple | ast.List) -> Iterator[Change]:
@@ -240,33 +251,48 @@ def _resized(source: Source, setting: _Setting, value: ast.Tuple | ast.List) -> 
         return
     name, brackets = setting.name.lower(), "[]" if isinstance(value, ast.List) else "()"
     if "ngram" in name:
-        near = [([sizes[0], sizes[-1] + 1], "longer phrases tell more than single words")]
+        near = [([sizes[0], sizes[-1] + 1], "Extend", "longer phrases tell more than single words")]
     elif re.search(r"hidden|layer|units|width|filters", name):
         near = [
-            ([s * 2 for s in sizes], "wider layers hold more features at once"),
-            ([*sizes, sizes[-1]], "another layer composes the features of the one before"),
-            ([s * 4 for s in sizes], "a network too wide for the data is often easier to train"),
-            ([max(2, s // 2) for s in sizes], "narrow layers cannot memorise the examples"),
+            ([s * 2 for s in sizes], "Double", "wider layers hold more features at once"),
+            (
+                [*sizes, sizes[-1]],
+                "Deepen",
+                "another layer composes the features of the one before",
+            ),
+            (
+                [s * 4 for s in sizes],
+                "Quadruple",
+                "a network too wide for the data is often easier to train",
+            ),
+            (
+                [max(2, s // 2) for s in sizes],
+                "Halve",
+                "narrow layers cannot memorise the examples",
+            ),
         ]
     else:
         return
-    for place, (new, why) in enumerate(near):
+    for place, (new, verb, why) in enumerate(near):
         inner = ", ".join(map(str, new)) + ("," if len(new) == 1 and brackets == "()" else "")
         text = brackets[0] + inner + brackets[1]
-        yield _set(source, setting, text, "setting", (6.5 - place, why))
+        yield _set(source, setting, text, "setting", (6.5 - place, verb, why))
 
 
 def _set(
-    source: Source, setting: _Setting, new: str, kind: str, because: tuple[float, str]
+    source: Source, setting: _Setting, new: str, kind: str, because: tuple[float, str, str]
 ) -> Change:
+    """`because`: the usefulness, what is done to the setting, and why."""
     old = source.segment(setting.value)
     name = f"{setting.name} of {setting.owner}" if setting.owner else setting.name
+    usefulness, verb, reason = because
+    values = "" if kind == "option" else f" from {old} to {new}"
     return Change(
         kind=kind,
         subject=setting.name,
         target=new,
-        usefulness=because[0],
-        title=f"Change {name} from {old} to {new}",
-        reason=because[1],
+        usefulness=usefulness,
+        title=f"{verb} {name}{values}",
+        reason=reason,
         places=((*source.span(setting.value), new),),
     )

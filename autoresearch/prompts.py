@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from autoresearch.errors import BadInput
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 _TASK = frozenset({"topic", "task"})
 _LAB = frozenset({"task", "setting"})
@@ -45,10 +45,13 @@ class Prompts:
         self.texts = {name: _read(name, folders) for name in VARIABLES}
         for name, text in self.texts.items():
             _check(name, text)
+        self._compiled: dict[str, Template] = {}
 
     def render(self, name: str, variables: Mapping[str, Any]) -> str:
         """The prompt's text. `variables` are those of VARIABLES[name]."""
-        return _environment().from_string(self.texts[name]).render(variables).strip() + "\n"
+        if name not in self._compiled:  # compiling takes longer than rendering
+            self._compiled[name] = _environment().from_string(self.texts[name])
+        return self._compiled[name].render(variables).strip() + "\n"
 
 
 def _read(name: str, folders: list[Path]) -> str:

@@ -52,10 +52,13 @@ def _litellm() -> Any:
 # --- before a run -------------------------------------------------------------------------------
 
 
+_URL = re.compile(r"https?://([^/\s@]+@)?(\[[\da-fA-F:]+\]|[^/\s:\[\]]+)(:\d{1,5})?(/\S*)?")
+
+
 def check_model(settings: ModelSettings) -> None:
     """Raise BadInput unless the model's name leads somewhere and its key is set. Calls nobody."""
     if settings.api_base is not None:
-        if not re.match(r"https?://[^/]", settings.api_base):
+        if not _URL.fullmatch(settings.api_base):
             raise BadInput(
                 "model.api_base: write a URL such as http://localhost:8000/v1, "
                 f"not {scrub(settings.api_base)!r}"
@@ -226,6 +229,7 @@ _ADVICE = (
     ("context.?(window|length)|prompt is too long", "the prompt is too long for it; choose a model "
      "with a longer context"),
     ("model .{0,200}not found", "there is no such model; check model.name"),
+    ("no module named|pip install", "LiteLLM needs another package for it; install that"),
 )  # fmt: skip
 
 
@@ -236,7 +240,7 @@ def _advice(error: Exception, key_name: str) -> str:
     # A quota by the minute uses the same words, and says when to come back.
     if status == 402 or (_QUOTA.search(text) and "retry" not in text and not _asked(error)):
         return "the account's quota is used up; add credit, then resume"
-    if status in (401, 403):
+    if status in (401, 403) or "Missing credentials" in text:
         return f"the provider refused the key; set {key_name} to a valid one, then resume"
     for pattern, advice in _ADVICE:
         if re.search(pattern, text, re.IGNORECASE):

@@ -1,5 +1,6 @@
 """A run as a person reads it: read from its directory, shown as tables. No state of its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -77,6 +78,19 @@ def _lesson(path: Path, _changed: int) -> Lesson:
     return read(path, Lesson)
 
 
+def best_of(rows: list[Row], limit: int) -> list[Row]:
+    """At most `limit` rows of a long run, in order: the largest gains, and what is worked on."""
+
+    def weight(row: Row) -> float:
+        if row.lesson is None:
+            return float("inf")
+        effect = row.lesson.verdict.effect
+        return float("-inf") if effect is None else effect
+
+    chosen = {id(row) for row in sorted(rows, key=weight, reverse=True)[:limit]}
+    return [row for row in rows if id(row) in chosen]
+
+
 def state_of(run: Run) -> str:
     """Finished, being worked on, or waiting to be resumed."""
     if (run.folder / "claims.json").is_file():
@@ -134,33 +148,38 @@ def metric_of(run: Run) -> str:
 
 def ideas_table(run: Run, rows: list[Row]) -> "Table":
     """All ideas with attempts, verdict, score and gain; the caption says where numbers are from."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     floor = floor_of_run(run)
     seeds = len(floor.measurements) if floor else 0
     table = Table(
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
         caption=f"score: {metric_of(run)} on validation, mean over the seeds run (up to {seeds}), from "
-        "score.py; gain: paired with the baseline, 95 % interval; unconfirmed until claims are tested",
+        "score.py. gain: paired with the baseline's seeds, ± half a 95 % interval.",
         caption_justify="left",
-        expand=False,
     )
-    for name, justify in (
-        ("#", "right"),
-        ("idea", "left"),
-        ("tries", "right"),
-        ("verdict", "left"),
-    ):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("gain", justify="right")
+    for name in ("#", "tries", "verdict", "score", "gain"):
+        table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
+        if name == "#":
+            table.add_column("idea", overflow="fold", min_width=20)
+    scores = {r.idea.slug: r.lesson.verdict.score for r in rows if r.lesson}
     for row in rows:
-        table.add_row(f"{row.round}.{row.number}", plain(_title(row)), *_outcome_cells(row))
+        table.add_row(f"{row.round}.{row.number}", plain(_title(row, scores)), *_outcome_cells(row))
     return table
 
 
-def _title(row: Row) -> str:
-    parent = f" (on {row.idea.parent})" if row.idea.parent else ""
-    return f"{row.idea.slug}{parent}"
+def _title(row: Row, scores: Mapping[str, float | None]) -> str:
+    """The slug, and below it the parent with its score: an idea may improve on the baseline and yet
+    fall behind the idea it was built on."""
+    if row.idea.parent is None:
+        return row.idea.slug
+    score = scores.get(row.idea.parent)
+    return f"{row.idea.slug}\n↳ on {row.idea.parent}" + (
+        f" {score:.4f}" if score is not None else ""
+    )
 
 
 def _outcome_cells(row: Row) -> tuple[str, str, str, str]:
@@ -182,9 +201,9 @@ def _gain(lesson: Lesson) -> str:
     if verdict.effect is None:
         return "-"
     if verdict.interval is None:
-        return f"{verdict.effect:+.4f} ({verdict.seeds} seed)"
+        return f"{verdict.effect:+.4f}, 1 seed" if verdict.seeds == 1 else f"{verdict.effect:+.4f}"
     low, high = verdict.interval
-    return f"{verdict.effect:+.4f} [{low:+.3f}, {high:+.3f}]".replace("[", "\\[")
+    return f"{verdict.effect:+.4f} ±{max(verdict.effect - low, high - verdict.effect):.4f}"
 
 
 def claims_lines(run: Run) -> list[str]:
@@ -211,9 +230,13 @@ def _claim_line(claim: Claim) -> str:
 
 def runs_table(runs: Path) -> "Table":
     """All runs below a folder."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("run", "state", "topic", "model", "ideas", "improved")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("run", no_wrap=True)
+    for name in ("state", "topic", "model", "ideas", "improved"):
+        table.add_column(name, justify="right" if name in ("ideas", "improved") else "left")
     for folder in list_runs(runs):
         run = Run(folder)
         rows = rows_of(run)

@@ -77,6 +77,14 @@ class Source:
                 names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
         return names
 
+    @cached_property
+    def names_read(self) -> set[str]:
+        """Every name and attribute that is read in the file."""
+        loads = (
+            node for node in ast.walk(self.tree) if isinstance(getattr(node, "ctx", None), ast.Load)
+        )
+        return {getattr(node, "id", getattr(node, "attr", "")) for node in loads}
+
     def full_name(self, node: ast.AST) -> str:
         """The imported name that an expression stands for ("torch.nn.ReLU"), or ""."""
         if isinstance(node, ast.Name):

@@ -120,9 +120,9 @@ class Run:
 
     def __init__(self, folder: Path):
         """Raises BadInput where there is no run, or one of another format."""
-        self.folder = folder
-        self.desk = Desk(folder)
-        manifest = folder / "run.toml"
+        self.folder = folder.resolve()
+        self.desk = Desk(self.folder)
+        manifest = self.folder / "run.toml"
         if not manifest.is_file():
             raise BadInput(
                 f"{folder} is not a run directory (no run.toml); see `autoresearch list`"

@@ -16,6 +16,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from autoresearch.errors import RunFailed
+
 BASELINE = "refs/heads/baseline"
 
 
@@ -26,6 +28,8 @@ class Workspace:
         from git import Repo
 
         self.folder, self.trees = folder, trees
+        self.clear()  # what a killed run left
+        trees.mkdir(parents=True)
         self._lock = threading.Lock()  # git's own locks fail at once instead of waiting
         self._repo = Repo(folder) if (folder / "HEAD").is_file() else Repo.init(folder, bare=True)
         person = {"NAME": "autoresearch", "EMAIL": "autoresearch@localhost", "DATE": created}
@@ -52,20 +56,21 @@ class Workspace:
     def worktree(self, name: str, commit: str | None) -> Iterator[Path]:
         """A fresh worktree at `commit` (None: empty, without history), gone at the end."""
         tree = self.trees / name.replace("/", "-")
-        self._remove(tree)
         with self._lock:
             self._git("worktree", "add", "--detach", str(tree), commit or self._empty())
         try:
             yield tree
         finally:
-            self._remove(tree)
+            with self._lock:
+                self._git("worktree", "remove", "--force", str(tree))
 
     def commit(self, tree: Path, ref: str, message: str) -> str:
         """Commit all of `tree` under `ref`; the commit's hash. Nothing changed is a commit too."""
         with self._lock:
             self._git("add", "--all", "--force", at=tree)
             self._git("commit", "--quiet", "--allow-empty", "--no-verify", "-m", message, at=tree)
-            commit = str(self._git("rev-parse", "HEAD", at=tree))
+            head = self.folder / "worktrees" / tree.name / "HEAD"  # detached: it holds the hash
+            commit = head.read_text().strip()
             self._git("update-ref", ref, commit)
         return commit
 
@@ -107,17 +112,21 @@ class Workspace:
         tree = str(self._git("hash-object", "-w", "-t", "tree", "/dev/null"))
         return str(self._git("commit-tree", tree, "-m", "empty"))
 
-    def _remove(self, tree: Path) -> None:
-        with self._lock:
-            if tree.exists():
-                shutil.rmtree(tree)
-            self._git("worktree", "prune")
-
     def _git(self, *arguments: str, at: Path | None = None, **options: Any) -> Any:
-        from git import Git
+        from git import Git, GitCommandError
 
         git = Git(at) if at else self._repo.git
-        return git.execute(["git", *arguments], env=self._environment, **options)
+        try:
+            return git.execute(["git", *arguments], env=self._environment, **options)
+        except GitCommandError as error:
+            said = " ".join(str(error.stderr).split())
+            raise RunFailed(
+                f"git {arguments[0]} in {self.folder}: {said}; resume to try again"
+            ) from None
+
+    def clear(self) -> None:
+        """Remove all worktrees and exports: they can be made again from the repository."""
+        shutil.rmtree(self.trees, ignore_errors=True)
 
 
 def matches(path: str, patterns: tuple[str, ...]) -> bool:

@@ -7,8 +7,26 @@ from autoresearch.briefing import Setting, describe_limits
 from autoresearch.config import Settings
 from autoresearch.harness import floor_of
 from autoresearch.records import (
-    Analysis, Attempt, Attributes, Direction, Edit, Ended, Execution, Failure, Idea, Lesson, Limits, Measurement,
-    Outcome, Paper, Patch, Review, Score, Task, Trial, Verdict,
+    Analysis,
+    Attempt,
+    Attributes,
+    Direction,
+    Edit,
+    Ended,
+    Execution,
+    Failure,
+    Idea,
+    Lesson,
+    Limits,
+    Measurement,
+    Outcome,
+    Paper,
+    Patch,
+    Review,
+    Score,
+    Task,
+    Trial,
+    Verdict,
 )  # fmt: skip
 
 TASK = Task(
@@ -26,7 +44,9 @@ IDEA = Idea(
 )  # fmt: skip
 PAPER = Paper(id="arxiv:2401.00001", title="Wide layers", abstract="We widen layers.")
 FAILURE = Failure(stage="run", message="exit code 1: ValueError: bad", detail="Traceback ...")
-PATCH = Patch(plan="Widen.", edits=(Edit(path="train.py", search="WIDTH = 8", replace="WIDTH = 64"),))
+PATCH = Patch(
+    plan="Widen.", edits=(Edit(path="train.py", search="WIDTH = 8", replace="WIDTH = 64"),)
+)
 VERDICT = Verdict(
     outcome=Outcome.improved, score=0.9, effect=0.1, interval=(0.05, 0.15), p=0.001, alpha=0.005, seeds=2,
     test="paired t-test over 2 seeds", reason="gain +0.1 accuracy",

@@ -23,8 +23,8 @@ from autoresearch.store import Run
 class Meter:
     """Counts events; the power fails before the last one that is allowed."""
 
-    def __init__(self, allowed: int, log: Path):
-        self.allowed, self.log, self.count = allowed, log, 0
+    def __init__(self, folder: Path, allowed: int, log: Path):
+        self.folder, self.allowed, self.log, self.count = folder, allowed, log, 0
         self.lock = threading.Lock()
 
     def event(self, what: str) -> None:
@@ -47,7 +47,7 @@ class Metered:
         return self.inner.answer(request)
 
     def run(self, job: Any) -> Any:
-        self.meter.event(f"run {job.outputs.parent.name}/{job.outputs.name}")
+        self.meter.event(f"run {job.outputs.relative_to(self.meter.folder)}")
         return self.inner.run(job)
 
 
@@ -55,7 +55,7 @@ def main(folder: Path, allowed: int, log: Path) -> None:
     run = Run(folder)
     with run.locked():
         lab = open_lab(run)
-        meter = Meter(allowed, log)
+        meter = Meter(folder, allowed, log)
         model = Recorded(Metered(Offline(run.settings.seed), meter), folder / "calls.jsonl")
         research(replace(lab, model=model, sandbox=Metered(lab.sandbox, meter)))
 

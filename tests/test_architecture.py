@@ -18,8 +18,13 @@ LAYERS = [
     {"report", "think", "practice", "feedback"},
     {"briefing"},
     {"harness"},
-    {"llm", "offline", "papers", "workspace", "sandbox", "providers"},
-    {"store", "mutations", "documents"},
+    {"offline", "providers", "papers", "workspace", "sandbox"},
+    {"llm"},
+    {"blind_search", "repairs"},
+    {"mutations"},
+    {"rewrites"},
+    {"alternatives", "sourcecode"},
+    {"store", "documents"},
     {"prompts"},
     {"config"},
     {"records"},
@@ -32,7 +37,7 @@ DOORS = {
     "git": {"workspace"},
     "pymupdf": {"documents"},
     "arxiv": {"papers"},
-    "requests": {"papers"},
+    "urllib3": {"papers", "sandbox"},
     "typer": {"cli"},
     "jinja2": {"prompts"},
     "json_repair": {"answers"},
@@ -93,10 +98,12 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
 
 def test_there_are_not_too_many_modules() -> None:
-    assert len(MODULES) <= 56  # docs/decisions/0002
+    assert len(MODULES) <= 64  # docs/decisions/0002
 
 
-@pytest.mark.parametrize("phase, name", [("think", "propose"), ("practice", "pursue"), ("feedback", "reflect")])
+@pytest.mark.parametrize(
+    "phase, name", [("think", "propose"), ("practice", "pursue"), ("feedback", "reflect")]
+)
 def test_each_phase_has_one_public_function_of_at_most_25_lines(phase: str, name: str) -> None:
     tree = ast.parse((PACKAGE / phase / "__init__.py").read_text())
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
@@ -105,7 +112,18 @@ def test_each_phase_has_one_public_function_of_at_most_25_lines(phase: str, name
 
 
 def test_nothing_heavy_is_imported_at_the_top_of_a_module() -> None:
-    heavy = {"litellm", "docker", "pymupdf", "arxiv", "git", "numpy", "scipy", "torch", "tokenizers", "rich"}
+    heavy = {
+        "litellm",
+        "docker",
+        "pymupdf",
+        "arxiv",
+        "git",
+        "numpy",
+        "scipy",
+        "torch",
+        "tokenizers",
+        "rich",
+    }
     for path in MODULES:
         for node in ast.parse(path.read_text()).body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []

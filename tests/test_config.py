@@ -34,9 +34,13 @@ def make_task(folder: Path, text: str = TASK) -> Path:
 
 
 def test_options_win_over_the_file_and_set_wins_over_options(tmp_path: Path) -> None:
-    (tmp_path / "autoresearch.toml").write_text("rounds = 3\nideas = 4\n[model]\ntemperature = 0.1\n")
+    (tmp_path / "autoresearch.toml").write_text(
+        "rounds = 3\nideas = 4\n[model]\ntemperature = 0.1\n"
+    )
     options = {"ideas": 5, "model.name": "openai/x", "runs": None}
-    settings = load_settings(tmp_path, options, ["ideas=6", "model.api_base=http://x", "papers.arxiv=false"])
+    settings = load_settings(
+        tmp_path, options, ["ideas=6", "model.api_base=http://x", "papers.arxiv=false"]
+    )
     assert (settings.rounds, settings.ideas, settings.model.temperature) == (3, 6, 0.1)
     assert (settings.model.name, settings.model.api_base) == ("openai/x", "http://x")
     assert settings.papers.arxiv is False and settings.runs == Path("runs")
@@ -52,7 +56,9 @@ def test_options_win_over_the_file_and_set_wins_over_options(tmp_path: Path) -> 
         ("[sandbox]\nkind = 'jail'", r"line 2: sandbox\.kind"),
     ],
 )
-def test_a_bad_settings_file_is_one_line_with_key_and_line(tmp_path: Path, text: str, said: str) -> None:
+def test_a_bad_settings_file_is_one_line_with_key_and_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
     (tmp_path / "autoresearch.toml").write_text(text)
     with pytest.raises(BadInput, match=said) as caught:
         load_settings(tmp_path, {})
@@ -86,7 +92,9 @@ def test_a_task_is_read_with_its_limits_in_seconds_and_bytes(tmp_path: Path) -> 
         ("[metric]", "[metric", r"not valid TOML.*line 10"),
     ],
 )
-def test_a_broken_task_file_names_key_and_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_broken_task_file_names_key_and_line(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
     with pytest.raises(TaskError, match=said):
         load_task(make_task(tmp_path / "mine", TASK.replace(old, new)))
 
@@ -100,7 +108,7 @@ def test_a_task_folder_without_its_files_says_which(tmp_path: Path) -> None:
 
 def test_an_unknown_task_lists_those_there_are(tmp_path: Path) -> None:
     make_task(tmp_path / "shipped" / "digits")
-    with pytest.raises(TaskError, match="unknown task 'nope'.*one of: digits"):
+    with pytest.raises(TaskError, match=r"unknown task 'nope'.*one of: digits"):
         find_task("nope", tmp_path / "shipped")
 
 

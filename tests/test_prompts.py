@@ -38,7 +38,9 @@ def test_quoted_text_cannot_close_its_fence() -> None:
 
 def test_a_users_own_file_replaces_one_prompt_and_the_rest_stay(tmp_path: Path) -> None:
     (tmp_path / "think").mkdir()
-    (tmp_path / "think" / "query.md").write_text("Find papers on {{ topic }}. Answer with JSON only.")
+    (tmp_path / "think" / "query.md").write_text(
+        "Find papers on {{ topic }}. Answer with JSON only."
+    )
     prompts = Prompts(tmp_path)
     assert prompts.render("think/query", variables_of("think/query")).startswith("Find papers on ")
     assert "peer" not in prompts.texts["think/query"] and len(prompts.texts) == len(VARIABLES)
@@ -48,7 +50,9 @@ def test_a_users_own_file_replaces_one_prompt_and_the_rest_stay(tmp_path: Path) 
     ("text", "said"),
     [("{{ secret }}", r"uses \['secret'\]; it may use: task, topic"), ("a\n{% if %}", "line 2")],
 )
-def test_a_users_prompt_that_cannot_work_is_refused_at_the_start(tmp_path: Path, text: str, said: str) -> None:
+def test_a_users_prompt_that_cannot_work_is_refused_at_the_start(
+    tmp_path: Path, text: str, said: str
+) -> None:
     (tmp_path / "think").mkdir()
     (tmp_path / "think" / "query.md").write_text(text)
     with pytest.raises(BadInput, match=said):

@@ -16,7 +16,7 @@ import pytest
 
 from autoresearch.config import ModelSettings
 from autoresearch.errors import BadInput, ModelError
-from autoresearch.llm import Request, ask
+from autoresearch.llm import Recorded, Replay, Request, ask
 from autoresearch.providers import KEYS, Provider, check_model, scrub
 from autoresearch.records import Query
 from tests.endpoint import (
@@ -55,8 +55,8 @@ def _request(text: str = "What to search for?") -> Request[Query]:
 
 
 def _provider(endpoint: Endpoint, notes: list[str] | None = None, **changes: Any) -> Provider:
-    note = [].append if notes is None else notes.append
-    return Provider(endpoint.settings(**{"retries": 2, **changes}), note, pause=0.01)
+    heard: list[str] = [] if notes is None else notes
+    return Provider(endpoint.settings(**{"retries": 2, **changes}), heard.append, pause=0.01)
 
 
 # --- answers ---
@@ -141,6 +141,15 @@ def test_asking_gives_up_after_three_bad_answers() -> None:
     with Endpoint(["nothing of use"]) as endpoint, pytest.raises(ModelError, match="3 tries"):
         ask(_provider(endpoint), _request())
     assert len(endpoint.requests) == 3
+
+
+def test_a_recorded_provider_is_paid_once(tmp_path: Path) -> None:
+    journal = tmp_path / "calls.jsonl"
+    with Endpoint(["no", error(500), GOOD]) as endpoint:
+        for _ in range(3):
+            assert ask(Recorded(_provider(endpoint), journal), _request()).query
+        assert len(endpoint.requests) == 3
+    assert ask(Replay(journal), _request()) == Query(query="graph networks")
 
 
 def test_ideas_in_parallel_get_their_own_answers() -> None:
@@ -269,6 +278,13 @@ def test_what_cannot_succeed_stops_at_once_saying_what_to_do(fault: Reply, advic
     assert len(endpoint.requests) == 1
     assert notes == []
     assert "\n" not in str(raised.value)
+
+
+def test_a_key_that_only_the_call_finds_missing_stops_it_at_once() -> None:
+    notes: list[str] = []
+    with pytest.raises(ModelError, match="set GITHUB_API_KEY"):
+        Provider(ModelSettings(name="github/x"), notes.append).answer(_request())
+    assert notes == []
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
@@ -406,9 +422,11 @@ def test_a_name_that_only_the_library_knows_is_checked_by_it() -> None:
 
 def test_a_server_of_ones_own_needs_a_url_and_no_key() -> None:
     check_model(ModelSettings(name="anything/at-all", api_base="http://localhost:8000/v1"))
+    check_model(ModelSettings(name="x", api_base="http://me:secret@[::1]:8000"))
     check_model(ModelSettings(name="ollama/llama3"))
-    with pytest.raises(BadInput, match=r"model\.api_base: write a URL"):
-        check_model(ModelSettings(name="x", api_base="localhost:8000"))
+    for wrong in ("localhost:8000", "http://", "http://[bad", "http://host:port/v1", "ftp://x", ""):
+        with pytest.raises(BadInput, match=r"model\.api_base: write a URL"):
+            check_model(ModelSettings(name="x", api_base=wrong))
 
 
 def test_the_usual_providers_are_checked_and_the_package_imported_without_the_library() -> None:

@@ -66,7 +66,9 @@ def test_a_file_is_whole_or_not_there_when_the_writer_is_killed_mid_write(tmp_pa
             assert len(text) == 3_000_000 and len(set(text)) == 1
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"query": 3}', b'{"query": "x", "extra": 1}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b'{"query": 3}', b'{"query": "x", "extra": 1}', b"\xff\xfe"]
+)
 def test_a_corrupted_record_is_named_with_the_way_to_recover(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "think.json").write_bytes(damage)
     with pytest.raises(RecordError, match=r"think\.json.*delete that file and resume") as caught:
@@ -80,7 +82,9 @@ def test_two_processes_never_hold_one_run_and_the_second_says_who_does(tmp_path:
         "import sys, time; from pathlib import Path; from autoresearch.store import Run\n"
         "with Run(Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(60)"
     )
-    child = subprocess.Popen([sys.executable, "-c", program, str(run.folder)], stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, str(run.folder)], stdout=subprocess.PIPE
+    )
     assert child.stdout.readline() == b"held\n"
     try:
         assert run.is_held()
@@ -96,7 +100,9 @@ def test_two_processes_never_hold_one_run_and_the_second_says_who_does(tmp_path:
 def test_a_new_run_is_frozen_whole_with_its_task(tmp_path: Path) -> None:
     run = new_run(tmp_path / "deep" / "runs")
     assert (run.task_folder / "baseline" / "train.py").is_file()
-    assert Run(run.folder).settings.topic == "t" and list_runs(tmp_path / "deep" / "runs") == [run.folder]
+    assert Run(run.folder).settings.topic == "t" and list_runs(tmp_path / "deep" / "runs") == [
+        run.folder
+    ]
 
 
 def test_a_run_of_another_format_is_refused_with_the_version_to_use(tmp_path: Path) -> None:
@@ -146,7 +152,9 @@ def test_a_full_disk_is_said_in_one_line_and_loses_nothing(small_disk: Path) -> 
     assert (small_disk / "old.json").read_text() == "kept"
 
 
-def test_a_run_that_does_not_fit_on_the_disk_is_not_created(small_disk: Path, tmp_path: Path) -> None:
+def test_a_run_that_does_not_fit_on_the_disk_is_not_created(
+    small_disk: Path, tmp_path: Path
+) -> None:
     task = tmp_path / "task"
     task.mkdir()
     (task / "data.bin").write_bytes(b"0" * 500_000)

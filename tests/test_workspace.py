@@ -32,7 +32,9 @@ def attempt(workspace: Workspace, start: str, name: str, text: str) -> str:
         return workspace.commit(tree, f"refs/attempts/{name}/0", f"{name}/0")
 
 
-def test_the_same_content_gives_the_same_commits_in_every_run(tmp_path: Path, baseline: Path) -> None:
+def test_the_same_content_gives_the_same_commits_in_every_run(
+    tmp_path: Path, baseline: Path
+) -> None:
     hashes = []
     for place in ("one", "two"):
         workspace = open_in(tmp_path / place)
@@ -41,20 +43,29 @@ def test_the_same_content_gives_the_same_commits_in_every_run(tmp_path: Path, ba
     assert hashes[0] == hashes[1]
 
 
-def test_the_baseline_is_imported_once_and_whole_also_what_git_would_ignore(tmp_path: Path, baseline: Path) -> None:
+def test_the_baseline_is_imported_once_and_whole_also_what_git_would_ignore(
+    tmp_path: Path, baseline: Path
+) -> None:
     workspace = open_in(tmp_path)
     start = workspace.import_baseline(baseline)
     (baseline / "train.py").write_text("changed\n")
     assert open_in(tmp_path).import_baseline(baseline) == start
-    assert workspace.sources(start, ("*.py", "lib/*.py")) == {"train.py": "a = 1\n\n", "lib/model.py": "b = 2\n"}
+    assert workspace.sources(start, ("*.py", "lib/*.py")) == {
+        "train.py": "a = 1\n\n",
+        "lib/model.py": "b = 2\n",
+    }
 
 
-def test_every_attempt_is_a_commit_with_a_ref_whose_parent_is_the_code_it_edited(tmp_path: Path, baseline: Path) -> None:
+def test_every_attempt_is_a_commit_with_a_ref_whose_parent_is_the_code_it_edited(
+    tmp_path: Path, baseline: Path
+) -> None:
     workspace = open_in(tmp_path)
     start = workspace.import_baseline(baseline)
     commit = attempt(workspace, start, "round-00/0-x", "a = 2\n")
     git = ["git", f"--git-dir={tmp_path / 'code.git'}"]
-    parent = subprocess.check_output([*git, "rev-parse", "refs/attempts/round-00/0-x/0^"], text=True)
+    parent = subprocess.check_output(
+        [*git, "rev-parse", "refs/attempts/round-00/0-x/0^"], text=True
+    )
     assert parent.strip() == start
     assert "-a = 1" in workspace.diff(start, commit) and "+a = 2" in workspace.diff(start, commit)
 
@@ -72,7 +83,9 @@ def test_a_worktree_left_by_a_killed_run_is_replaced(tmp_path: Path, baseline: P
 def test_an_export_holds_the_files_and_nothing_of_git(tmp_path: Path, baseline: Path) -> None:
     workspace = open_in(tmp_path)
     commit = workspace.import_baseline(baseline)
-    names = {str(p.relative_to(workspace.export(commit))) for p in workspace.export(commit).rglob("*")}
+    names = {
+        str(p.relative_to(workspace.export(commit))) for p in workspace.export(commit).rglob("*")
+    }
     assert names == {"train.py", "lib", "lib/model.py", ".gitignore"}
     workspace.discard(commit)
     assert not (tmp_path / "trees" / f"export-{commit[:12]}").exists()
@@ -91,7 +104,9 @@ def test_many_threads_work_in_one_repository_at_once(tmp_path: Path, baseline: P
     assert workspace.sources(commits[3], ("train.py",)) == {"train.py": "a = 13\n"}
 
 
-def test_a_users_git_configuration_changes_nothing(tmp_path: Path, baseline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_git_configuration_changes_nothing(
+    tmp_path: Path, baseline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = open_in(tmp_path / "one").import_baseline(baseline)
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / ".gitconfig").write_text(
@@ -111,5 +126,7 @@ def test_a_users_git_configuration_changes_nothing(tmp_path: Path, baseline: Pat
         ("train.txt", ("*.py", "*.md"), False),
     ],
 )
-def test_editable_patterns_match_as_in_a_shell(path: str, patterns: tuple[str, ...], expected: bool) -> None:
+def test_editable_patterns_match_as_in_a_shell(
+    path: str, patterns: tuple[str, ...], expected: bool
+) -> None:
     assert matches(path, patterns) is expected

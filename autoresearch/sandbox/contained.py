@@ -47,7 +47,7 @@ class Contained:
         what the host refuses anyway: too many entries, or a file larger than all that is allowed.
         """
         left = self.disk
-        reader = tarfile.open(fileobj=io.BytesIO(), mode="w")
+        reader = tarfile.TarFile(fileobj=io.BytesIO(), mode="w")  # only for what it knows of files
         for path, name in self._entries():
             member = _member(reader, path, name)
             yield from _pieces(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))

@@ -58,15 +58,25 @@ class Docker:
             if has_ended(owner):
                 self._engine.remove(container)
 
+    def ensure_image(self) -> None:
+        """Pull the image that environments are built from unless it is here. Raises SandboxError."""
+        self._engine.image(self._settings.image)
+
     def environment(self, folder: Path) -> Environment:
         return docker_environment(self._engine, folder, self._settings, self._owner)
 
     def run(self, job: Job) -> Execution:
         self._check_readable(*job.inputs.values())
+        try:
+            return self._run(job)
+        except OSError as error:
+            raise SandboxError(f"{job.outputs}: results cannot be kept: {error}") from None
+
+    def _run(self, job: Job) -> Execution:
         with contextlib.ExitStack() as held:
             gpus: tuple[str, ...] = ()
-            present = list_gpus() if job.limits.gpus else ()
-            if present:
+            present = list_gpus() if job.limits.gpus else None
+            if present is not None:
                 locks = cache_folder(self._settings) / "gpus"
                 gpus = held.enter_context(lease(present, job.limits.gpus, locks))
             container = self._engine.create(self._describe(job, gpus))

@@ -171,7 +171,7 @@ class Engine:
 
         deadline = time.monotonic() + PULL_SECONDS
         try:
-            for event in self._api.pull(name, stream=True, decode=True):
+            for event in self.patient()._api.pull(name, stream=True, decode=True):
                 if "error" in event:
                     raise SandboxError(_no_image(name, event["error"]))
                 if time.monotonic() > deadline:

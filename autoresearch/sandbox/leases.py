@@ -15,17 +15,21 @@ from autoresearch.errors import SandboxError
 _POLL_SECONDS = 0.2
 
 
-def list_gpus() -> tuple[str, ...]:
-    """Identifiers of the GPUs that may be used: CUDA_VISIBLE_DEVICES where set, else all there are."""
+def list_gpus() -> tuple[str, ...] | None:
+    """Identifiers of the GPUs that may be used: CUDA_VISIBLE_DEVICES where set, else all there are.
+
+    None when this machine cannot tell, for want of a driver.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return tuple(filter(None, (name.strip() for name in visible.split(","))))
+        names = (name.strip() for name in visible.split(","))
+        return tuple(name for name in names if name and not name.startswith("-"))
     program = shutil.which("nvidia-smi")
     if program is None:
-        return ()
+        return None
     query = [program, "--query-gpu=uuid", "--format=csv,noheader"]
     listed = subprocess.run(query, capture_output=True, text=True, timeout=60)
-    return tuple(listed.stdout.split()) if listed.returncode == 0 else ()
+    return tuple(listed.stdout.split()) if listed.returncode == 0 else None
 
 
 @contextlib.contextmanager
@@ -39,7 +43,10 @@ def lease(identifiers: tuple[str, ...], count: int, folder: Path) -> Iterator[tu
             f"the task wants {count} GPUs and this machine offers {len(identifiers)}: lower "
             "gpus in task.toml or widen CUDA_VISIBLE_DEVICES"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SandboxError(f"{folder} cannot be made: {error.strerror}") from None
     while True:
         with contextlib.ExitStack() as held:
             free: list[str] = []

@@ -26,7 +26,13 @@ from autoresearch.sandbox.confine import closed_folder, landlock_version
 from autoresearch.sandbox.protocol import Reply, Request, with_files
 from autoresearch.sandbox.results import collect, collect_tar
 from autoresearch.sandbox.scratch import check_readable, remove_abandoned, scratch
-from autoresearch.sandbox.view import View, bubblewrap_view, plain_view
+from autoresearch.sandbox.view import (
+    View,
+    bubblewrap_view,
+    check_inputs,
+    compile_supervisor,
+    plain_view,
+)
 
 MARGIN = 60.0  # seconds for the supervisor to start, to end everything and to hand over files
 ENTRIES = 100_000  # files and folders that an experiment may have at a time
@@ -54,6 +60,7 @@ class Local:
             if self._bubblewrap
             else f"local (Landlock ABI {landlock}, seccomp; no namespaces)"
         )
+        compile_supervisor()
         remove_abandoned()
 
     def environment(self, folder: Path) -> Environment:
@@ -104,12 +111,8 @@ class Plain:
     name = "none (NOT a sandbox: a plain process with resource limits)"
 
     def __init__(self, settings: SandboxSettings) -> None:
-        if not settings.i_trust_generated_code:
-            raise SandboxError(
-                "--sandbox none runs generated code with all your rights: choose docker or local, "
-                "or set sandbox.i_trust_generated_code=true"
-            )
         self._settings = settings
+        compile_supervisor()
         remove_abandoned()
 
     def environment(self, folder: Path) -> Environment:
@@ -176,6 +179,7 @@ def _check_job(job: Job) -> None:
         raise SandboxError(
             "the local sandbox hands out no GPUs: choose --sandbox docker, or set gpus = 0 in the task"
         )
+    check_inputs(job)
     for folder in job.inputs.values():
         if not folder.is_dir():
             raise SandboxError(f"{folder} is to be shown to the experiment, but is no folder")

@@ -43,26 +43,35 @@ def remove_abandoned() -> None:
 def remove_tree(folder: Path) -> None:
     """Remove a folder that nobody writes to any more, however deep, full or closed. Follows no link.
 
-    What lies deeper is moved up, so that neither paths nor open descriptors grow with the depth.
+    Goes down and up step by step: neither paths nor open descriptors grow with the depth.
     """
-    try:
-        top = _open(folder.name, os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY), close=True)
-    except FileNotFoundError:
+    if not os.path.lexists(folder):
         return
+    here = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        while folders := _remove_files(top):
-            for name in folders:
-                inside = _open(name, top)
-                try:
-                    for below in _remove_files(inside):
-                        _make_mine(below, inside)
-                        os.rename(below, _random(), src_dir_fd=inside, dst_dir_fd=top)
-                finally:
-                    os.close(inside)
-                os.rmdir(name, dir_fd=top)
+        here = _step(here, folder.name)
+        above = [(folder.name, _remove_files(here))]
+        while above:
+            name, folders = above[-1]
+            if folders:
+                below = folders.pop()
+                here = _step(here, below)
+                above.append((below, _remove_files(here)))
+            else:
+                here = _step(here, "..")
+                os.rmdir(name, dir_fd=here)
+                above.pop()
     finally:
-        os.close(top)
-    folder.rmdir()
+        os.close(here)
+
+
+def _step(here: int, name: str) -> int:
+    """The folder `name` of an open folder, which is closed."""
+    try:
+        _make_mine(name, here)
+        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+    finally:
+        os.close(here)
 
 
 def _remove_files(folder: int) -> list[str]:
@@ -76,19 +85,10 @@ def _remove_files(folder: int) -> list[str]:
     return folders
 
 
-def _open(name: str, parent: int, close: bool = False) -> int:
-    try:
-        _make_mine(name, parent)
-        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-    finally:
-        if close:
-            os.close(parent)
-
-
 def _make_mine(name: str, parent: int) -> None:
-    """Its owner may have taken all permissions from it, and moving a folder takes them too."""
+    """Its owner may have taken all permissions from it."""
     mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
-    if mode & 0o700 != 0o700:
+    if stat.S_ISDIR(mode) and mode & 0o700 != 0o700 and name != "..":
         os.chmod(name, 0o700, dir_fd=parent)
 
 

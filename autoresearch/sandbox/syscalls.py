@@ -6,9 +6,14 @@ newer than the list, and clone3 (its flags lie in memory, where no filter sees t
 so that programs fall back.
 """
 
+from __future__ import annotations
+
 import json
 import struct
-from typing import Any
+
+TYPE_CHECKING = False  # importing `typing` would be a tenth of the start
+if TYPE_CHECKING:
+    from typing import Any
 
 # name:number on x86_64:number on aarch64, "-" where the architecture has no such call
 _NUMBERS = """

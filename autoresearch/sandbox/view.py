@@ -30,6 +30,7 @@ _FACTS = (
     "/proc/filesystems",
     "/proc/loadavg",
     "/proc/meminfo",
+    "/proc/self",  # of the command itself; what it starts does not see its own
     "/proc/stat",
     "/proc/sys/kernel",
     "/proc/sys/vm",
@@ -63,11 +64,11 @@ class View:
 def plain_view(job: Job, folder: Path) -> View:
     """Without namespaces: real paths, and `out` and `tmp` in the private `folder`."""
     python, interpreter = _interpreter(job)
-    inputs = {name: str(path.resolve()) for name, path in _inputs(job).items()}
+    inputs = {name: str(path.resolve()) for name, path in job.inputs.items()}
     out, tmp = str(folder / "out"), str(folder / "tmp")
     system = [path for path in ("/usr", *_SYSTEM, *_FILES, *_FACTS) if os.path.exists(path)]
     return View(
-        arguments=[python, "-I", "-S", str(Path(__file__).with_name("supervisor.py"))],
+        arguments=_start(python, str(Path(__file__).parent)),
         variables={name.upper(): path for name, path in inputs.items()} | _places(out, tmp),
         read=[*system, *interpreter, *inputs.values()],
         write=[out],
@@ -79,7 +80,7 @@ def plain_view(job: Job, folder: Path) -> View:
 def bubblewrap_view(job: Job, program: str, as_root: bool) -> View:
     """In namespaces: inputs at /<name>, everything that can be written in memory and bounded."""
     python, interpreter = _interpreter(job)
-    places = {name: _place(name, interpreter) for name in _inputs(job)}
+    places = {name: _place(name, interpreter) for name in job.inputs}
     inputs = {places[name]: str(path.resolve()) for name, path in job.inputs.items()}
     arguments = [program, "--die-with-parent", "--as-pid-1", "--hostname", "sandbox"]
     arguments += [f"--unshare-{each}" for each in ("ipc", "pid", "net", "uts", "cgroup-try")]
@@ -101,16 +102,7 @@ def bubblewrap_view(job: Job, program: str, as_root: bool) -> View:
         for parent in reversed(Path(path).parents[:-1]):
             arguments += ["--perms", "0755", "--dir", str(parent)]
         arguments += ["--ro-bind", source, path]
-    arguments += [
-        "--remount-ro",
-        "/",
-        "--chdir",
-        "/",
-        python,
-        "-I",
-        "-S",
-        f"{INSIDE}/supervisor.py",
-    ]
+    arguments += ["--remount-ro", "/", "--chdir", "/", *_start(python, INSIDE)]
     return View(
         arguments=arguments,
         variables={name.upper(): path for name, path in places.items()} | _places(OUT, TMP),
@@ -119,6 +111,20 @@ def bubblewrap_view(job: Job, program: str, as_root: bool) -> View:
         scratch=[TMP, SHARED],
         counted=0 if as_root else 2,
     )
+
+
+def _start(python: str, folder: str) -> list[str]:
+    """Like running supervisor.py in `folder`, but a module is not compiled anew each time."""
+    program = "import sys; sys.path.append(sys.argv[1]); import supervisor; supervisor.main()"
+    return [python, "-I", "-S", "-c", program, folder]
+
+
+def compile_supervisor() -> None:
+    """Keep the compiled form of what the supervisor consists of, where that may be written."""
+    import compileall
+
+    for name in ("supervisor", "watch", "confine", "syscalls", "contained"):
+        compileall.compile_file(Path(__file__).with_name(f"{name}.py"), quiet=2)
 
 
 def _place(name: str, interpreter: list[str]) -> str:
@@ -145,11 +151,11 @@ def _system_links() -> list[str]:
     return arguments
 
 
-def _inputs(job: Job) -> Mapping[str, Path]:
+def check_inputs(job: Job) -> None:
+    """Raises ValueError for an input whose name would cover something else."""
     for name in job.inputs:
         if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
             raise ValueError(f"an input cannot be named {name!r}")
-    return job.inputs
 
 
 # --- the interpreter ----------------------------------------------------------------------------

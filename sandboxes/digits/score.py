@@ -32,10 +32,14 @@ def read_file(path: Path) -> str:
         raise Refused(f"{NAME} is missing: the experiment must write it to $OUT") from None
     except OSError as error:
         raise Refused(f"{NAME} cannot be opened: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Refused(f"{NAME} is not a regular file")
-        content = file.read(LARGEST_FILE + 1)
+        content = b""
+        while len(content) <= LARGEST_FILE and (block := os.read(descriptor, 65536)):
+            content += block
+    finally:
+        os.close(descriptor)
     if len(content) > LARGEST_FILE:
         raise Refused(f"{NAME} is larger than {LARGEST_FILE:,} bytes")
     try:

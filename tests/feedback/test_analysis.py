@@ -8,7 +8,19 @@ from autoresearch.config import Settings
 from autoresearch.feedback.analysis import judge, paired_t
 from autoresearch.harness import floor_of
 from autoresearch.records import (
-    Attempt, Direction, Ended, Execution, Failure, Idea, Limits, Measurement, Outcome, Patch, Score, Task, Trial,
+    Attempt,
+    Direction,
+    Ended,
+    Execution,
+    Failure,
+    Idea,
+    Limits,
+    Measurement,
+    Outcome,
+    Patch,
+    Score,
+    Task,
+    Trial,
 )  # fmt: skip
 
 EXECUTION = Execution(
@@ -25,7 +37,9 @@ def task(direction: str = "maximize") -> Task:
     )  # fmt: skip
 
 
-def measurements(values: list[float | None], examples: int = 0, random: int = 0) -> tuple[Measurement, ...]:
+def measurements(
+    values: list[float | None], examples: int = 0, random: int = 0
+) -> tuple[Measurement, ...]:
     generator = np.random.default_rng(random)
     made = []
     for seed, value in enumerate(values):
@@ -40,15 +54,21 @@ def floor(values: list[float], examples: int = 0):
 
 
 def trial(made: tuple[Measurement, ...], failure: Failure | None = None) -> Trial:
-    attempt = Attempt(number=0, patch=Patch(plan="", edits=()), commit="c", measurement=None, failure=failure)
-    return Trial(name="round-00/0-x", idea=IDEA, attempts=(attempt,), measurements=made, commit="c", diff="")
+    attempt = Attempt(
+        number=0, patch=Patch(plan="", edits=()), commit="c", measurement=None, failure=failure
+    )
+    return Trial(
+        name="round-00/0-x", idea=IDEA, attempts=(attempt,), measurements=made, commit="c", diff=""
+    )
 
 
 BASE = [0.80, 0.81, 0.79, 0.80, 0.82]
 
 
 def test_a_large_steady_gain_is_improved() -> None:
-    verdict = judge(trial(measurements([0.9, 0.91, 0.9, 0.89, 0.92], 500)), floor(BASE, 500), task())
+    verdict = judge(
+        trial(measurements([0.9, 0.91, 0.9, 0.89, 0.92], 500)), floor(BASE, 500), task()
+    )
     assert verdict.outcome is Outcome.improved
     assert verdict.effect == pytest.approx(0.1)
     assert verdict.interval[0] > 0 and verdict.p < verdict.alpha == 0.05 / 10
@@ -71,16 +91,22 @@ def test_a_gain_steady_over_seeds_but_not_over_examples_is_not_improved() -> Non
     """Two examples of twenty-five that every seed gets right say little about other examples."""
     base = [0.0] * 25
     better = [1.0, 1.0] + [0.0] * 23
+
     def made(rows):
-        score = Score(metric="accuracy", split="validation", value=sum(rows) / 25, examples=tuple(rows))
+        score = Score(
+            metric="accuracy", split="validation", value=sum(rows) / 25, examples=tuple(rows)
+        )
         return tuple(Measurement(seed=s, execution=EXECUTION, score=score) for s in range(5))
+
     reference = floor_of("c", made(base), [0.0] * 5, Settings(rounds=2, ideas=5))
     verdict = judge(trial(made(better)), reference, task())
     assert verdict.outcome is Outcome.maintained and verdict.p > verdict.alpha
 
 
 def test_for_a_metric_to_minimise_lower_is_improved() -> None:
-    verdict = judge(trial(measurements([0.7, 0.71, 0.7, 0.69, 0.72])), floor(BASE), task("minimize"))
+    verdict = judge(
+        trial(measurements([0.7, 0.71, 0.7, 0.69, 0.72])), floor(BASE), task("minimize")
+    )
     assert verdict.outcome is Outcome.improved and verdict.effect > 0
 
 
@@ -92,7 +118,9 @@ def test_a_steady_loss_is_declined() -> None:
 def test_an_idea_stopped_after_screening_is_declined_and_says_so() -> None:
     verdict = judge(trial(measurements([0.5])), floor(BASE), task())
     assert verdict.outcome is Outcome.declined
-    assert verdict.test == "screening on one seed" and verdict.p is None and verdict.interval is None
+    assert (
+        verdict.test == "screening on one seed" and verdict.p is None and verdict.interval is None
+    )
 
 
 def test_what_never_ran_has_no_score_at_all() -> None:
@@ -141,7 +169,12 @@ def test_the_smallest_gain_is_detected_about_four_times_in_five() -> None:
         smallest.append(reference.smallest_gain)
     gain = float(np.mean(smallest)) / 0.94  # c4(5): the sample deviation underestimates by 6 %
     for _ in range(400):
-        base, mine = 0.8 + 0.01 * generator.standard_normal(5), 0.8 + gain + 0.01 * generator.standard_normal(5)
+        base, mine = (
+            0.8 + 0.01 * generator.standard_normal(5),
+            0.8 + gain + 0.01 * generator.standard_normal(5),
+        )
         reference = floor_of("c", measurements(list(base)), list(base), Settings(rounds=1, ideas=1))
-        found += judge(trial(measurements(list(mine))), reference, task()).outcome is Outcome.improved
+        found += (
+            judge(trial(measurements(list(mine))), reference, task()).outcome is Outcome.improved
+        )
     assert 0.7 < found / 400 < 0.95

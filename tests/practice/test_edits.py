@@ -18,7 +18,11 @@ def applied(*edits: tuple[str, str, str], editable: tuple[str, ...] = ("*.py",))
 
 
 def test_edits_over_several_files_are_applied_in_order() -> None:
-    changed = applied(("train.py", "b = 2", "b = 3"), ("train.py", "b = 3\n", "b = 4\n"), ("model.py", "x = 0", "x = 1"))
+    changed = applied(
+        ("train.py", "b = 2", "b = 3"),
+        ("train.py", "b = 3\n", "b = 4\n"),
+        ("model.py", "x = 0", "x = 1"),
+    )
     assert changed == {"train.py": "a = 1\nb = 4\na = 1 + b\n", "model.py": "x = 1\n"}
 
 

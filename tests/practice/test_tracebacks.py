@@ -8,7 +8,9 @@ from autoresearch.records import Ended, Execution, Measurement, Score
 
 
 def run(program: str) -> Measurement:
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     execution = Execution(
         sandbox="plain", command=("python",), ended=Ended.exited, exit_code=ran.returncode, signal=None,
         reason=f"exit code {ran.returncode}", stdout=ran.stdout, stderr=ran.stderr, seconds=0.1,
@@ -42,7 +44,11 @@ def test_output_without_a_traceback_is_still_shown() -> None:
 
 def test_refused_predictions_fail_at_the_score_stage_with_the_scorers_reason() -> None:
     measured = run("pass").model_copy(
-        update={"score": Score(metric="accuracy", split="validation", value=None, reason="3 rows missing")}
+        update={
+            "score": Score(
+                metric="accuracy", split="validation", value=None, reason="3 rows missing"
+            )
+        }
     )
     failure = failure_of(measured)
     assert (failure.stage, failure.message) == ("score", "3 rows missing")
@@ -54,7 +60,9 @@ def test_a_measurement_with_a_score_of_zero_is_no_failure() -> None:
 
 
 def test_a_syntax_error_is_found_before_anything_runs_and_shows_its_lines() -> None:
-    failure = check_syntax({"good.py": "a = 1\n", "train.py": "a = 1\ndef f(:\n    pass\n", "notes.md": "def f(:"})
+    failure = check_syntax(
+        {"good.py": "a = 1\n", "train.py": "a = 1\ndef f(:\n    pass\n", "notes.md": "def f(:"}
+    )
     assert failure.message.startswith("train.py, line 2")
     assert "   2 | def f(:" in failure.detail
     assert check_syntax({"good.py": "a = 1\n"}) is None

@@ -14,7 +14,11 @@ def fit(points, seed):
     slope, offset = generator.gauss(0, 0.1), generator.gauss(0, 0.1)
     for _ in range(STEPS):
         errors = [slope * x + offset - y for x, y in points]
-        slope -= LEARNING_RATE * sum(e * x for e, (x, _) in zip(errors, points)) / len(points)
+        slope -= (
+            LEARNING_RATE
+            * sum(e * x for e, (x, _) in zip(errors, points, strict=True))
+            / len(points)
+        )
         offset -= LEARNING_RATE * sum(errors) / len(points)
     return slope, offset
 

@@ -1,0 +1,19 @@
+"""Benchmarks: they print figures with the goal beside them and fail nothing.
+
+python -m tests.bench [overhead] [makespan] [large] [help]
+"""
+
+import sys
+
+from tests.bench import large, makespan, overhead, startup
+
+BENCHES = {
+    "overhead": overhead.main,
+    "makespan": makespan.main,
+    "large": large.main,
+    "help": startup.main,
+}
+
+for name in sys.argv[1:] or BENCHES:
+    for line in BENCHES[name]():
+        print(f"{name:9} {line}", flush=True)
