@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 _TASK = frozenset({"topic", "task"})
 _LAB = frozenset({"task", "setting"})
 VARIABLES: Mapping[str, frozenset[str]] = {
-    "think/query": _TASK,
+    "think/query": _TASK | {"attributes"},
     "think/attributes": _TASK,
     "think/rank": _TASK | {"attributes", "papers"},
     "think/ideas": _TASK | {"setting", "sources", "papers", "lessons", "count", "rounds_left"},
     "think/novelty": _TASK | {"idea", "papers"},
     "practice/code": _LAB | {"idea", "code", "parent"},
     "practice/debug": _LAB | {"idea", "code", "attempts", "failure", "attempts_left"},
-    "feedback/analysis": _LAB | {"trial", "verdict", "floor"},
-    "feedback/review": _LAB | {"trial", "verdict", "floor"},
+    "feedback/analysis": _LAB | {"trial", "verdict", "floor", "parent"},
+    "feedback/review": _LAB | {"trial", "verdict", "floor", "parent"},
 }
 
 

@@ -299,6 +299,7 @@ class Trial(Record):
 
     name: str  # where it is in the run: "round-00/0-label-smoothing"
     idea: Idea
+    parent: str | None  # the name of the trial whose code it started from
     attempts: tuple[Attempt, ...]
     measurements: tuple[Measurement, ...]  # () when no attempt gave a score
     commit: str | None  # of the attempt that was measured
@@ -320,6 +321,7 @@ class Verdict(Record):
 
     `effect` is the mean paired gain (positive is better) with its confidence interval; None when
     the trial failed. `p` is one-sided for a gain. A trial that was stopped after screening says so.
+    `over_parent` is the mean paired gain over the trial it was built on, over the seeds both ran.
     """
 
     outcome: Outcome
@@ -329,6 +331,7 @@ class Verdict(Record):
     p: float | None
     alpha: float
     seeds: int
+    over_parent: float | None = None
     test: str  # how it was decided, in words
     reason: str  # one line for a person
 

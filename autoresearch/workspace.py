@@ -43,6 +43,7 @@ class Workspace:
                 for key, value in person.items()
             },
         }
+        self._git("worktree", "prune")
 
     def import_baseline(self, folder: Path) -> str:
         """Commit a copy of `folder` as the baseline, once; the commit's hash."""

@@ -66,7 +66,7 @@ def measurement(seed: int, value: float) -> Measurement:
 FLOOR = floor_of("c" * 40, (measurement(0, 0.8), measurement(1, 0.81)), [0.8, 0.81], Settings())
 ATTEMPT = Attempt(number=0, patch=PATCH, commit="d" * 40, measurement=None, failure=FAILURE)
 TRIAL = Trial(
-    name="round-00/0-wider-layer", idea=IDEA, attempts=(ATTEMPT,), measurements=(measurement(0, 0.9),),
+    name="round-00/0-wider-layer", idea=IDEA, parent=None, attempts=(ATTEMPT,), measurements=(measurement(0, 0.9),),
     commit="d" * 40, diff="-WIDTH = 8\n+WIDTH = 64",
 )  # fmt: skip
 LESSON = Lesson(
@@ -90,4 +90,5 @@ def variables_of(prompt: str) -> dict[str, Any]:
         "idea": IDEA, "code": {"train.py": "WIDTH = 8\n"}, "parent": None, "attempts": (ATTEMPT,),
         "failure": FAILURE, "attempts_left": 4, "trial": TRIAL, "verdict": VERDICT, "floor": FLOOR,
     }  # fmt: skip
+    everything["parent"] = TRIAL if prompt.startswith("feedback/") else None
     return {name: everything[name] for name in VARIABLES[prompt]}

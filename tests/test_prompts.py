@@ -48,7 +48,10 @@ def test_a_users_own_file_replaces_one_prompt_and_the_rest_stay(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{{ secret }}", r"uses \['secret'\]; it may use: task, topic"), ("a\n{% if %}", "line 2")],
+    [
+        ("{{ secret }}", r"uses \['secret'\]; it may use: attributes, task, topic"),
+        ("a\n{% if %}", "line 2"),
+    ],
 )
 def test_a_users_prompt_that_cannot_work_is_refused_at_the_start(
     tmp_path: Path, text: str, said: str

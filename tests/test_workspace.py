@@ -1,6 +1,7 @@
 """Worktrees, attempts as commits with refs, reproducible hashes, on real git."""
 
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -73,9 +74,14 @@ def test_every_attempt_is_a_commit_with_a_ref_whose_parent_is_the_code_it_edited
 def test_a_worktree_left_by_a_killed_run_is_replaced(tmp_path: Path, baseline: Path) -> None:
     workspace = open_in(tmp_path)
     start = workspace.import_baseline(baseline)
-    context = workspace.worktree("round-00/0-x", start)
-    tree = context.__enter__()
-    (tree / "train.py").write_text("half an edit")
+    program = (
+        "import os, sys; from pathlib import Path; from autoresearch.workspace import Workspace\n"
+        "at = Path(sys.argv[1]); workspace = Workspace(at / 'code.git', at / 'trees', sys.argv[2])\n"
+        "with workspace.worktree('round-00/0-x', sys.argv[3]) as tree:\n"
+        "    (tree / 'train.py').write_text('half an edit'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path), CREATED, start], check=False)
+    assert (tmp_path / "trees" / "round-00-0-x" / "train.py").read_text() == "half an edit"
     with open_in(tmp_path).worktree("round-00/0-x", start) as again:
         assert (again / "train.py").read_text() == "a = 1\n\n"
 

@@ -26,8 +26,31 @@ class Test:
     high: float
 
 
-def judge(trial: Trial, floor: Floor, task: Task) -> Verdict:
-    """The verdict on a trial against the baseline with the same seeds, on the validation split."""
+def judge(trial: Trial, floor: Floor, task: Task, parent: Trial | None = None) -> Verdict:
+    """The verdict on a trial against the baseline with the same seeds, on the validation split.
+
+    What it was built on decides nothing, but how far it is ahead of that is said too.
+    """
+    verdict = _judge(trial, floor, task)
+    if parent is None or verdict.effect is None:
+        return verdict
+    gain = _gain_over(trial, parent, task)
+    said = f"{verdict.reason}; {gain:+.4g} against its parent {parent.idea.slug}"
+    return verdict.model_copy(update={"over_parent": gain, "reason": said})
+
+
+def _gain_over(trial: Trial, parent: Trial, task: Task) -> float:
+    """The mean paired gain over the seeds that both ran (the screening seed at least)."""
+    pairs = _pairs(trial.measurements, parent.measurements)
+    gains = [
+        task.gain(mine.value, theirs.value)
+        for mine, theirs in pairs
+        if mine.value is not None and theirs.value is not None
+    ]
+    return sum(gains) / len(gains)
+
+
+def _judge(trial: Trial, floor: Floor, task: Task) -> Verdict:
     pairs = _pairs(trial.measurements, floor.measurements)
     if not pairs:
         return _failed(floor, _why_failed(trial))

@@ -6,9 +6,16 @@ from autoresearch.briefing import brief
 from autoresearch.errors import UnusableAnswer
 from autoresearch.harness import Lab
 from autoresearch.records import Analysis, Outcome, Review, Trial, Verdict
-from autoresearch.store import Desk
+from autoresearch.store import Desk, read
 
 R = TypeVar("R", Analysis, Review)
+
+
+def parent_of(lab: Lab, trial: Trial) -> Trial | None:
+    """The trial that this one was built on; None when it started from the baseline."""
+    if trial.parent is None:
+        return None
+    return read(lab.desk.at(trial.parent).folder / "practice.json", Trial)
 
 
 def analyse(lab: Lab, desk: Desk, trial: Trial, verdict: Verdict) -> Analysis | None:
@@ -29,7 +36,7 @@ def _opinion(
     try:
         return lab.ask(
             desk, prompt.rpartition("/")[2], prompt, record,
-            task=lab.task, setting=brief(lab), trial=trial, verdict=verdict, floor=lab.floor,
+            task=lab.task, setting=brief(lab), trial=trial, verdict=verdict, floor=lab.floor, parent=parent_of(lab, trial),
         )  # fmt: skip
     except UnusableAnswer:
         return None

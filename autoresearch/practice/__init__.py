@@ -2,7 +2,7 @@
 
 from autoresearch.harness import Lab
 from autoresearch.practice.attempts import measure_idea, try_patch
-from autoresearch.practice.coder import starting_point, write_patch
+from autoresearch.practice.coder import parent_of, write_patch
 from autoresearch.records import Attempt, Idea, Lesson, Trial
 from autoresearch.store import Desk
 
@@ -10,7 +10,8 @@ from autoresearch.store import Desk
 def pursue(lab: Lab, desk: Desk, idea: Idea, memory: tuple[Lesson, ...]) -> Trial:
     """Write the idea as a patch and run it; while it fails, repair it, up to the attempts allowed;
     measure what runs on all seeds unless the first one shows it clearly worse."""
-    start = starting_point(lab, idea, memory)
+    parent = parent_of(idea, memory)
+    start = parent.commit if parent else lab.floor.commit
     attempts: tuple[Attempt, ...] = ()
     with lab.workspace.worktree(desk.name, start) as tree:
         while len(attempts) < lab.settings.attempts:
@@ -18,4 +19,4 @@ def pursue(lab: Lab, desk: Desk, idea: Idea, memory: tuple[Lesson, ...]) -> Tria
             attempts += (try_patch(lab, desk, tree, patch, len(attempts)),)
             if attempts[-1].failure is None:
                 break
-    return measure_idea(lab, desk, idea, attempts)
+    return measure_idea(lab, desk, idea, parent, attempts)

@@ -6,7 +6,7 @@ from autoresearch.harness import Lab, measure
 from autoresearch.practice.coder import read_sources
 from autoresearch.practice.edits import Refused, apply
 from autoresearch.practice.tracebacks import check_syntax, failure_of
-from autoresearch.records import Attempt, Failure, Idea, Measurement, Patch, Trial
+from autoresearch.records import Attempt, Failure, Idea, Lesson, Measurement, Patch, Trial
 from autoresearch.store import Desk
 
 
@@ -42,7 +42,9 @@ def try_patch(lab: Lab, desk: Desk, tree: Path, patch: Patch, number: int) -> At
     )
 
 
-def measure_idea(lab: Lab, desk: Desk, idea: Idea, attempts: tuple[Attempt, ...]) -> Trial:
+def measure_idea(
+    lab: Lab, desk: Desk, idea: Idea, parent: Lesson | None, attempts: tuple[Attempt, ...]
+) -> Trial:
     """The trial: what the last attempt's code scores on the seeds that are worth running."""
     last, floor = attempts[-1], lab.floor
     measurements: tuple[Measurement, ...] = ()
@@ -57,6 +59,7 @@ def measure_idea(lab: Lab, desk: Desk, idea: Idea, attempts: tuple[Attempt, ...]
     return Trial(
         name=desk.name,
         idea=idea,
+        parent=parent.name if parent else None,
         attempts=attempts,
         measurements=measurements,
         commit=last.commit if measurements else None,

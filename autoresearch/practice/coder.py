@@ -10,12 +10,10 @@ from autoresearch.store import Desk
 from autoresearch.workspace import matches
 
 
-def starting_point(lab: Lab, idea: Idea, memory: tuple[Lesson, ...]) -> str:
-    """The commit an idea starts from: its parent's, or the baseline's."""
-    for lesson in memory:
-        if lesson.idea.slug == idea.parent and lesson.commit is not None:
-            return lesson.commit
-    return lab.floor.commit
+def parent_of(idea: Idea, memory: tuple[Lesson, ...]) -> Lesson | None:
+    """The lesson of the idea that this one builds on; None when it starts from the baseline."""
+    found = (lesson for lesson in memory if lesson.idea.slug == idea.parent and lesson.commit)
+    return next(found, None)
 
 
 def write_patch(

@@ -16,7 +16,7 @@ def read_papers(lab: Lab) -> Reading:
 def _read_papers(lab: Lab) -> Reading:
     task = {"topic": lab.topic, "task": lab.task}
     attributes = lab.ask(lab.desk, "reading", "think/attributes", Attributes, **task)
-    query = lab.ask(lab.desk, "reading", "think/query", Query, **task).query
+    query = lab.ask(lab.desk, "reading", "think/query", Query, **task, attributes=attributes).query
     papers = search(lab, "reading-found", query, lab.settings.papers.retrieve)
     scores = [
         score

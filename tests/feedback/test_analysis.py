@@ -58,7 +58,13 @@ def trial(made: tuple[Measurement, ...], failure: Failure | None = None) -> Tria
         number=0, patch=Patch(plan="", edits=()), commit="c", measurement=None, failure=failure
     )
     return Trial(
-        name="round-00/0-x", idea=IDEA, attempts=(attempt,), measurements=made, commit="c", diff=""
+        name="round-00/0-x",
+        idea=IDEA,
+        parent=None,
+        attempts=(attempt,),
+        measurements=made,
+        commit="c",
+        diff="",
     )
 
 
@@ -121,6 +127,14 @@ def test_an_idea_stopped_after_screening_is_declined_and_says_so() -> None:
     assert (
         verdict.test == "screening on one seed" and verdict.p is None and verdict.interval is None
     )
+
+
+def test_a_gain_over_the_baseline_that_falls_behind_its_parent_says_so() -> None:
+    parent = trial(measurements([0.95] * 5))
+    child = trial(measurements([0.90, 0.91, 0.90, 0.89, 0.92], 500))
+    verdict = judge(child, floor(BASE, 500), task(), parent)
+    assert verdict.outcome is Outcome.improved and verdict.over_parent == pytest.approx(-0.046)
+    assert "-0.046 against its parent x" in verdict.reason
 
 
 def test_what_never_ran_has_no_score_at_all() -> None:

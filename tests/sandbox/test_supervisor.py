@@ -83,12 +83,14 @@ def test_signals_of_the_terminal_do_not_end_it() -> None:
 
 def test_a_host_that_does_not_read_does_not_stop_the_clock() -> None:
     with start() as process:
-        assert process.stdin
+        assert process.stdin and process.stdout
         limits = LIMITS.model_copy(update={"timeout": 0.5, "output": 2**30})
         process.stdin.write(request("yes", limits=limits).line())
         process.stdin.flush()
         time.sleep(1.5)
         assert "yes" not in listing()
+        while os.read(process.stdout.fileno(), 2**16):
+            pass
 
 
 def test_a_confinement_that_fails_is_an_error_and_nothing_ran(tmp_path: Path) -> None:
