@@ -177,7 +177,9 @@ def _check_writable(runs: Path) -> None:
     try:
         runs.mkdir(parents=True, exist_ok=True)
         aside = runs / ".writable"
-        aside.write_bytes(b"\0" * 65536)
-        aside.unlink()
+        try:
+            aside.write_bytes(b"\0" * 65536)
+        finally:
+            aside.unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(runs, error) from None

@@ -3,6 +3,7 @@
 Nothing here depends on how fast a machine happened to be, so that a replayed run asks the same.
 """
 
+import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,11 +83,24 @@ def _describe(path: Path) -> str:
     try:
         if path.suffix in (".npy", ".npz") and size <= SAMPLE_BYTES:
             return _describe_arrays(path)
+        if path.suffix == ".json" and size <= SAMPLE_BYTES // 16:
+            return _shape(json.loads(path.read_text()))[:600]
         if path.suffix in (".csv", ".tsv", ".jsonl", ".txt"):
             return _describe_lines(path)
     except (ValueError, OSError) as error:
         return f"{size:,} bytes ({error})"
     return f"{size:,} bytes"
+
+
+def _shape(value: object, depth: int = 0) -> str:
+    """What a JSON value is made of: keys, and lengths with a first element."""
+    if isinstance(value, dict) and depth < 3:
+        items = [f"{key}: {_shape(item, depth + 1)}" for key, item in list(value.items())[:20]]
+        return "{" + ", ".join(items) + (", ..." if len(value) > 20 else "") + "}"
+    if isinstance(value, list):
+        first = f" of {_shape(value[0], depth + 1)}" if value and depth < 3 else ""
+        return f"list of length {len(value)}{first}"
+    return type(value).__name__
 
 
 def _describe_arrays(path: Path) -> str:

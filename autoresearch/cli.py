@@ -1,10 +1,11 @@
 """The command line. Only this module prints errors, and only as one line."""
 
+import errno
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -18,8 +19,29 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="A closed-loop research agent whose results hold up.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"autoresearch {version('autoresearch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """A closed-loop research agent whose results hold up."""
+
+
 task_app = typer.Typer(no_args_is_help=True, help="Work with task folders.")
 app.add_typer(task_app, name="task")
 
@@ -194,8 +216,19 @@ def _text(path: Path | None) -> str | None:
 
 def main() -> None:
     """The entry point: errors as one line on standard error, with the exit code of their kind."""
+    if os.geteuid() == 0:
+        os.umask(0o022)  # experiments run as another user and must be able to read their inputs
     try:
         app()
     except AutoresearchError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        _fail(f"{error.strerror}{where}; free some space, then resume", BadInput.exit_code)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.exit(exit_code)

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from autoresearch.alternatives import OPTIONS, UNTOUCHABLE, nearby, scale_of
 from autoresearch.records import Edit
@@ -43,9 +44,14 @@ def mutations(sources: Mapping[str, str], seed: int) -> list[Mutation]:
 
     Slugs are unique. The edits of each apply to the files as they are, and the result parses.
     """
+    return list(_mutations(tuple(sorted(sources.items())), seed))
+
+
+@lru_cache(maxsize=64)
+def _mutations(sources: tuple[tuple[str, str], ...], seed: int) -> tuple[Mutation, ...]:
     parsed = [
         source
-        for path, text in sorted(sources.items())
+        for path, text in sources
         if len(text) <= LARGEST_FILE and (source := Source.parse(path, text))
     ]
     roots = {name.split(".")[0] for source in parsed for name in source.imports.values()}
@@ -56,7 +62,7 @@ def mutations(sources: Mapping[str, str], seed: int) -> list[Mutation]:
             mutation = _mutation(source, change)
             if mutation and mutation.slug not in found:
                 found[mutation.slug] = mutation
-    return _in_turns(found.values(), seed)
+    return tuple(_in_turns(found.values(), seed))
 
 
 def subject_of(slug: str) -> str:

@@ -186,8 +186,7 @@ def edits_between(path: str, old: str, new: str) -> tuple[Edit, ...]:
     """Edits of whole lines, each standing once in the file, that turn `old` into `new`; () when
     there are none (nothing changed, or a last line without a line feed would have to)."""
     before, after = _lines(old), _lines(new)
-    operations = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    blocks = [_Block(*numbers) for tag, *numbers in operations if tag != "equal"]
+    blocks = _differences(before, after)
     if not blocks:
         return ()
     for attempt in (blocks, [blocks[0].until(blocks[-1])]):
@@ -212,6 +211,19 @@ def applied(text: str, edits: Sequence[Edit]) -> str | None:
             return None
         text = text.replace(edit.search, edit.replace)
     return text
+
+
+def _differences(before: list[str], after: list[str]) -> list[_Block]:
+    """What differs; only the part between the common ends is compared in full."""
+    first = last = 0
+    shorter = min(len(before), len(after))
+    while first < shorter and before[first] == after[first]:
+        first += 1
+    while last < shorter - first and before[-1 - last] == after[-1 - last]:
+        last += 1
+    middle = before[first : len(before) - last], after[first : len(after) - last]
+    operations = SequenceMatcher(None, *middle, autojunk=False).get_opcodes()
+    return [_Block(*(first + n for n in numbers)) for tag, *numbers in operations if tag != "equal"]
 
 
 def _lines(text: str) -> list[str]:

@@ -6,7 +6,9 @@
 Commits are reproducible: same content, same parent, same run, same hash.
 """
 
+import errno
 import io
+import os
 import shutil
 import tarfile
 import threading
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.errors import RunFailed
+from autoresearch.store import cannot_write
 
 BASELINE = "refs/heads/baseline"
 
@@ -120,6 +123,9 @@ class Workspace:
         try:
             return git.execute(["git", *arguments], env=self._environment, **options)
         except GitCommandError as error:
+            if shutil.disk_usage(self.folder).free < 2**16:  # git says it in many ways
+                full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                raise cannot_write(self.folder, full) from None
             said = " ".join(str(error.stderr).split())
             raise RunFailed(
                 f"git {arguments[0]} in {self.folder}: {said}; resume to try again"

@@ -195,6 +195,41 @@ def test_a_corrupted_record_stops_the_resume_naming_the_file_and_deleting_it_rec
     assert lesson.read_text() == whole
 
 
+def test_a_full_disk_stops_in_one_line_and_leaves_no_half_a_run(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(disk)], check=True)
+    try:
+        done = autoresearch(*RUN, "--runs", str(disk), cwd=tmp_path)
+        assert done.returncode == 2 and "No space left on device" in done.stderr
+        assert done.stderr.count("\n") == 1 and not list(disk.iterdir())
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_that_fills_up_during_a_run_loses_nothing_and_the_run_goes_on_later(
+    tmp_path: Path,
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=320k", "tmpfs", str(disk)], check=True)
+    try:
+        done = autoresearch(
+            *RUN, "--rounds", "1", "--ideas", "2", "--runs", str(disk), cwd=tmp_path
+        )
+        assert done.returncode == 2 and "No space left on device" in done.stderr, done.stderr
+        (folder,) = disk.glob("*slope*")
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        resumed = autoresearch("resume", str(folder), cwd=tmp_path)
+        assert resumed.returncode == 0, resumed.stderr
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
     import signal
     import time

@@ -248,10 +248,3 @@ def _program(namespaces: bool) -> bytes:
 
     program: bytes = syscalls.program(os.uname().machine, namespaces)
     return program
-
-
-def docker_profile() -> str:
-    """The filter with `namespaces` as a Docker seccomp profile, as JSON text. For the host's side."""
-    from autoresearch.sandbox import syscalls
-
-    return syscalls.docker_profile()

@@ -15,6 +15,7 @@ import pytest
 from autoresearch.records import Ended
 from autoresearch.sandbox.confine import closed_folder
 from autoresearch.sandbox.probe import probe
+from autoresearch.sandbox.scratch import remove_abandoned
 from tests.sandbox.conftest import Backend
 
 HERE = Path(__file__)
@@ -363,6 +364,8 @@ restore({backend.sandbox.name!r}).run(Job(environment, {job.command!r}, inputs, 
         orchestrator.send_signal(signal.SIGKILL)
         orchestrator.wait()
     assert eventually(lambda: not [line for line in listing() if mark in line], 10)
+    remove_abandoned()  # as at the next start
+    assert not [name for name in os.listdir("/tmp") if f":{orchestrator.pid}:" in name]
 
 
 def test_nothing_is_left_behind_on_the_host(backend: Backend) -> None:
