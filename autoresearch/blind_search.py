@@ -44,10 +44,11 @@ class _Memory:
 
     def worked(self, lesson: Lesson) -> bool:
         """Improved, and further than the improved idea that it started from."""
-        before = [other for other in self.lessons if other.idea.slug == lesson.idea.parent]
-        reached = max((other.verdict.effect or 0.0 for other in before), default=0.0)
-        improved = lesson.verdict.outcome is Outcome.improved
-        return improved and (lesson.verdict.effect or 0.0) > reached
+        verdict, gain = lesson.verdict, lesson.verdict.over_parent
+        if gain is None:
+            before = [x.verdict.effect for x in self.lessons if x.idea.slug == lesson.idea.parent]
+            gain = (verdict.effect or 0.0) - max((effect or 0.0 for effect in before), default=0.0)
+        return verdict.outcome is Outcome.improved and gain > 0
 
     def parents(self, sources: Sources) -> list[str]:
         """The ideas to start from, in the order given."""

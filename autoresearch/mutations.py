@@ -17,7 +17,7 @@ from autoresearch.records import Edit
 from autoresearch.rewrites import additions, replacements
 from autoresearch.sourcecode import Change, Source, applied, called, edits_between, rewritten
 
-LARGEST_FILE = 200_000  # characters
+LARGEST_FILE = 100_000  # characters
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,8 @@ def _mutations(sources: tuple[tuple[str, str], ...], seed: int) -> tuple[Mutatio
     used = {name for source in parsed for name in source.names_read}
     found: dict[str, Mutation] = {}
     for source in parsed:
-        for change in _changes(source, roots, used):
-            mutation = _mutation(source, change)
-            if mutation and mutation.slug not in found:
+        for change in (*_settings(source, used), *replacements(source, roots), *additions(source)):
+            if _slug(change) not in found and (mutation := _mutation(source, change)):
                 found[mutation.slug] = mutation
     return tuple(_in_turns(found.values(), seed))
 
@@ -70,14 +69,12 @@ def subject_of(slug: str) -> str:
     return slug.rpartition("-to-")[0] or slug
 
 
-def slugged(text: str, length: int = 27) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:length].strip("-") or "it"
-
-
-def _changes(source: Source, roots: set[str], used: set[str]) -> Iterator[Change]:
-    yield from _settings(source, used)
-    yield from replacements(source, roots)
-    yield from additions(source)
+def _slug(change: Change) -> str:
+    subject, target = (
+        re.sub(r"[^a-z0-9]+", "-", text.lower())[:27].strip("-")
+        for text in (change.subject, change.target)
+    )
+    return f"{subject or 'it'}-to-{target or 'it'}" if change.target else subject
 
 
 def _mutation(source: Source, change: Change) -> Mutation | None:
@@ -85,11 +82,11 @@ def _mutation(source: Source, change: Change) -> Mutation | None:
     edits = edits_between(source.path, source.text, new)
     if not edits or applied(source.text, edits) != new or not Source.parse(source.path, new):
         return None
-    subject, target = slugged(change.subject), slugged(change.target)
+    slug = _slug(change)
     line = source.text.count("\n", 0, change.places[0][0]) + 1
     return Mutation(
-        slug=f"{subject}-to-{target}" if change.target else subject,
-        subject=subject,
+        slug=slug,
+        subject=subject_of(slug),
         kind=change.kind,
         usefulness=change.usefulness,
         title=change.title,
@@ -189,17 +186,16 @@ def _arguments(source: Source, call: ast.Call) -> Iterator[_Setting]:
 
 
 def _option_of_program(call: ast.Call) -> Iterator[_Setting]:
-    flags = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
     values = {keyword.arg: keyword.value for keyword in call.keywords}
-    choices: list[str] = []
-    if isinstance(values.get("choices"), ast.List | ast.Tuple):
-        listed = getattr(values["choices"], "elts", [])
-        choices = [
-            c.value for c in listed if isinstance(c, ast.Constant) and isinstance(c.value, str)
-        ]
+    flags, choices = _strings(call.args), _strings(getattr(values.get("choices"), "elts", []))
     if flags and "default" in values:
         name = flags[-1].lstrip("-").replace("-", "_")
-        yield _Setting(name, values["default"], choices=tuple(choices))
+        yield _Setting(name, values["default"], choices=choices)
+
+
+def _strings(nodes: Iterable[ast.expr]) -> tuple[str, ...]:
+    values = (getattr(node, "value", None) for node in nodes)
+    return tuple(value for value in values if isinstance(value, str))
 
 
 def _varied(source: Source, setting: _Setting) -> Iterator[Change]:

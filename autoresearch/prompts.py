@@ -3,6 +3,7 @@
 A user's own folder may replace any of them; what each file may use is in VARIABLES.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -78,7 +79,8 @@ def _check(name: str, text: str) -> None:
 def fence(text: object, name: str) -> str:
     """Untrusted text as data: between tags that it cannot close itself."""
     body = str(text).replace("</data", "<\\/data").strip("\n")
-    return f'<data name="{name}">\n{body}\n</data>'
+    label = re.sub(r'[<>"\s]+', " ", name)  # a file's or paper's name is untrusted too
+    return f'<data name="{label}">\n{body}\n</data>'
 
 
 @cache

@@ -122,11 +122,13 @@ class Source:
         return self.starts[line - 1] + len(text.encode()[:column].decode())
 
 
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    yield node
-    if not isinstance(node, ast.JoinedStr):
-        for child in ast.iter_child_nodes(node):
-            yield from _walk(child)
+def _walk(tree: ast.AST) -> Iterator[ast.AST]:
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, ast.JoinedStr):
+            waiting += reversed(list(ast.iter_child_nodes(node)))
 
 
 def called(call: ast.Call) -> str:

@@ -10,9 +10,9 @@ import pytest
 
 from autoresearch.records import Claims, Lesson, Outcome, Trial
 from autoresearch.store import Run, list_runs, read
+from tests.engine import BASE_IMAGE, docker_or_skip
 
 ROOT = Path(__file__).parents[1]
-BASE_IMAGE = os.environ.get("AUTORESEARCH_BASE_IMAGE", "python:3.11-slim")
 
 
 def autoresearch(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -26,10 +26,8 @@ def autoresearch(*arguments: str, **environment: str) -> subprocess.CompletedPro
 @pytest.fixture(scope="module", params=["local", "docker"])
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     """A finished run on digits, and what the command said."""
-    if request.param == "docker" and not docker_answers():
-        if os.environ.get("AUTORESEARCH_REQUIRE_DOCKER") == "1":
-            pytest.fail("AUTORESEARCH_REQUIRE_DOCKER is set and no Docker engine answers")
-        pytest.skip("no Docker engine answers")
+    if request.param == "docker":
+        docker_or_skip()
     runs = tmp_path_factory.mktemp("runs")
     done = autoresearch(
         "run", "image classification from few, small images", "--task", "digits", "--model", "offline",
@@ -38,16 +36,6 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return Run(list_runs(runs)[0]), done.stdout
-
-
-def docker_answers() -> bool:
-    import docker
-
-    try:
-        docker.from_env(timeout=10).ping()
-    except docker.errors.DockerException:
-        return False
-    return True
 
 
 def lessons(run: Run) -> list[Lesson]:

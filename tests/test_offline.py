@@ -232,6 +232,8 @@ def test_the_first_changes_are_of_different_kinds_and_of_different_things() -> N
 def test_code_that_cannot_be_read_gives_no_changes_and_no_error() -> None:
     texts = ["def f(:", "A_RATE = 1\r\nprint(A_RATE)\r\n", "\0", "A = (" * 5000, ""]
     assert [changes(text) for text in texts] == [[]] * len(texts)
+    deep = "LEARNING_RATE = 0.1\nprint(LEARNING_RATE" + " + 1" * 900 + ")\n"
+    assert "learning-rate-to-0-3" in [mutation.slug for mutation in changes(deep)]
     assert mutations({"notes.md": "LEARNING_RATE = 1", "a.bin": "x"}, 0) == []
 
 
@@ -554,7 +556,13 @@ def test_feedback_is_from_the_numbers_and_says_so(outcome: Outcome) -> None:
         outcome
     )
     trial = Trial(
-        name="round-00/0-x", idea=IDEA, attempts=(), measurements=(), commit=None, diff=""
+        name="round-00/0-x",
+        idea=IDEA,
+        parent=None,
+        attempts=(),
+        measurements=(),
+        commit=None,
+        diff="",
     )
     given = {"task": TASK, "trial": trial, "verdict": verdict(outcome, effect), "floor": floor}
     analysis: Analysis = ask("feedback/analysis", Analysis, **given)

@@ -2,7 +2,7 @@
 
 from autoresearch.harness import Lab
 from autoresearch.practice.attempts import measure_idea, try_patch
-from autoresearch.practice.coder import parent_of, write_patch
+from autoresearch.practice.coder import parent_of, read_sources, write_patch
 from autoresearch.records import Attempt, Idea, Lesson, Trial
 from autoresearch.store import Desk
 
@@ -14,9 +14,10 @@ def pursue(lab: Lab, desk: Desk, idea: Idea, memory: tuple[Lesson, ...]) -> Tria
     start = parent.commit if parent else lab.floor.commit
     attempts: tuple[Attempt, ...] = ()
     with lab.workspace.worktree(desk.name, start) as tree:
+        original = read_sources(tree, lab.task.editable)
         while len(attempts) < lab.settings.attempts:
             patch = write_patch(lab, desk, idea, tree, attempts)
-            attempts += (try_patch(lab, desk, tree, patch, len(attempts)),)
+            attempts += (try_patch(lab, desk, tree, original, patch, len(attempts)),)
             if attempts[-1].failure is None:
                 break
     return measure_idea(lab, desk, idea, parent, attempts)

@@ -10,14 +10,21 @@ from autoresearch.records import Attempt, Failure, Idea, Lesson, Measurement, Pa
 from autoresearch.store import Desk
 
 
-def try_patch(lab: Lab, desk: Desk, tree: Path, patch: Patch, number: int) -> Attempt:
-    """Apply the patch to the worktree and run it on the screening seed. What fails is data."""
+def try_patch(
+    lab: Lab, desk: Desk, tree: Path, original: dict[str, str], patch: Patch, number: int
+) -> Attempt:
+    """Apply the patch to the worktree and run it on the screening seed. What fails is data.
+
+    `original` is the code that the idea started from: an attempt that is back there tests nothing.
+    """
     sources = read_sources(tree, lab.task.editable)
     existing = {str(path.relative_to(tree)) for path in tree.rglob("*")}
     try:
         if not patch.edits:
             raise Refused("the answer holds no edit")
         changed = apply(patch, sources, existing, lab.task.editable)
+        if sources | changed == original:
+            raise Refused("with this edit the code is again what the idea started from")
     except Refused as error:
         failure = Failure(
             stage="edit", message=str(error).splitlines()[0][:500], detail=str(error)[:6000]

@@ -15,6 +15,7 @@ from autoresearch.errors import SandboxError
 from autoresearch.records import Execution, Limits
 from autoresearch.sandbox import Environment, Job, Sandbox
 from autoresearch.sandbox.local import Local
+from tests.engine import BASE_IMAGE, docker_or_skip
 
 LIMITS = Limits(timeout=20, memory=2**29, processes=64, disk=2**24, file=2**23, output=2**20)
 
@@ -55,10 +56,7 @@ def _without_bubblewrap(cache: Path) -> tuple[Sandbox, Environment]:
 
 
 def _in_docker(cache: Path) -> tuple[Sandbox, Environment]:
-    from autoresearch.sandbox.docker import Docker
-
-    image = os.environ.get("AUTORESEARCH_TEST_IMAGE", "autoresearch-base:bookworm")
-    sandbox = Docker(SandboxSettings(image=image, cache=cache))
+    sandbox = docker_or_skip(SandboxSettings(image=BASE_IMAGE, cache=cache))
     task = cache / "task"
     task.mkdir()
     return sandbox, sandbox.environment(task)

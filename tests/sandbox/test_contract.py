@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -498,7 +500,15 @@ sys.exit(int(tag))
 # --- the same for a plain user ------------------------------------------------------------------
 
 
-def test_the_local_sandboxes_keep_the_contract_for_a_plain_user(tmp_path: Path) -> None:
+@pytest.fixture
+def users_folder() -> Iterator[Path]:
+    """A folder of user 65534, outside of pytest's own, which other users cannot pass."""
+    with tempfile.TemporaryDirectory(prefix="autoresearch-user-") as folder:
+        os.chown(folder, 65534, 65534)
+        yield Path(folder)
+
+
+def test_the_local_sandboxes_keep_the_contract_for_a_plain_user(users_folder: Path) -> None:
     if os.geteuid() != 0:
         return  # everything above ran as one
     here = os.path.realpath(sys.executable)
@@ -506,12 +516,8 @@ def test_the_local_sandboxes_keep_the_contract_for_a_plain_user(tmp_path: Path) 
     same = subprocess.run(
         [python, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True
     )
-    assert same.stdout.split() == [str(part).encode() for part in sys.version_info[:2]]
-    temporary = tmp_path / "plain"
-    temporary.mkdir()
-    os.chown(temporary, 65534, 65534)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    if same.stdout.split() != [str(part).encode() for part in sys.version_info[:2]]:
+        pytest.skip("NO PYTHON OF THIS VERSION THAT A PLAIN USER CAN RUN")
     command = [
         "setpriv",
         "--reuid=65534",
@@ -522,9 +528,9 @@ def test_the_local_sandboxes_keep_the_contract_for_a_plain_user(tmp_path: Path) 
         "pytest",
     ]
     command += ["-p", "no:cacheprovider", "-k", "not docker and not plain_user", str(HERE)]
-    command += [f"--basetemp={temporary}/run"]
+    command += [f"--basetemp={users_folder}/run"]
     packages = os.pathsep.join(filter(None, sys.path))
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": packages, "HOME": str(temporary)}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": packages, "HOME": str(users_folder)}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "AUTORESEARCH_REQUIRE_LANDLOCK": "1"}
     ran = subprocess.run(
         command, env=environment, cwd=HERE.parents[2], capture_output=True, text=True, timeout=250

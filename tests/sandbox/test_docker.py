@@ -17,24 +17,19 @@ from autoresearch.records import Ended, Execution, Limits
 from autoresearch.sandbox import Environment, Job
 from autoresearch.sandbox.docker import Docker, device_requests
 from autoresearch.sandbox.scratch import current_owner, has_ended
+from tests.engine import BASE_IMAGE, docker_or_skip
 
-BASE = os.environ.get("AUTORESEARCH_TEST_IMAGE", "autoresearch-base:bookworm")
 Run = Callable[..., Execution]
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> SandboxSettings:
-    return SandboxSettings(image=BASE, cache=tmp_path_factory.mktemp("cache"))
+    return SandboxSettings(image=BASE_IMAGE, cache=tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
 def sandbox(settings: SandboxSettings) -> Docker:
-    try:
-        return Docker(settings)
-    except SandboxError as absent:
-        if os.environ.get("AUTORESEARCH_REQUIRE_DOCKER") == "1":
-            raise
-        pytest.skip(f"NO DOCKER ENGINE: {absent}")
+    return docker_or_skip(settings)
 
 
 @pytest.fixture(scope="module")

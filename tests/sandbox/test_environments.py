@@ -1,7 +1,6 @@
 """Environments are built once from their recipe, and say why when they cannot be."""
 
 import io
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,26 +14,20 @@ from autoresearch.errors import SandboxError
 from autoresearch.sandbox import Environment
 from autoresearch.sandbox.engine import Engine
 from autoresearch.sandbox.environments import docker_environment, local_environment
+from tests.engine import BASE_IMAGE, docker_or_skip
 
-BASE = os.environ.get("AUTORESEARCH_TEST_IMAGE", "autoresearch-base:bookworm")
 Build = Callable[[Path], Environment]
 
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    try:
-        found = Engine()
-        assert found.labels(BASE) is not None, f"no image {BASE}: run .ci/engine"
-        return found
-    except (SandboxError, AssertionError) as absent:
-        if os.environ.get("AUTORESEARCH_REQUIRE_DOCKER") == "1":
-            raise
-        pytest.skip(f"NO DOCKER ENGINE: {absent}")
+    docker_or_skip()
+    return Engine()
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> SandboxSettings:
-    return SandboxSettings(image=BASE, cache=tmp_path / "cache")
+    return SandboxSettings(image=BASE_IMAGE, cache=tmp_path / "cache")
 
 
 @pytest.fixture
@@ -162,7 +155,9 @@ def test_the_dockerfile_is_the_layer_below_the_requirements(
 def test_what_fails_in_a_dockerfile_or_in_pip_is_shown(
     engine: Engine, task: Path, settings: SandboxSettings
 ) -> None:
-    (task / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN echo no such luck >&2; exit 3\n")
+    (task / "Dockerfile").write_text(
+        "ARG BASE\nFROM ${BASE}\nRUN echo no such luck >&2; exit 3\n"
+    )
     with pytest.raises(SandboxError, match="no such luck"):
         docker_environment(engine, task, settings, "nobody")
     (task / "Dockerfile").unlink()
