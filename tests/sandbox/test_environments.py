@@ -155,9 +155,7 @@ def test_the_dockerfile_is_the_layer_below_the_requirements(
 def test_what_fails_in_a_dockerfile_or_in_pip_is_shown(
     engine: Engine, task: Path, settings: SandboxSettings
 ) -> None:
-    (task / "Dockerfile").write_text(
-        "ARG BASE\nFROM ${BASE}\nRUN echo no such luck >&2; exit 3\n"
-    )
+    (task / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN echo no such luck >&2; exit 3\n")
     with pytest.raises(SandboxError, match="no such luck"):
         docker_environment(engine, task, settings, "nobody")
     (task / "Dockerfile").unlink()
