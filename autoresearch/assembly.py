@@ -6,27 +6,33 @@ Everything that can be refused is refused before the run directory exists.
 import importlib.metadata
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from autoresearch.config import Settings, find_task, load_task
+from autoresearch.cassette import Recording, open_recording, search_files
+from autoresearch.config import ModelSettings, Settings, find_task, load_task
 from autoresearch.errors import BadInput, SandboxError
 from autoresearch.harness import Lab
+from autoresearch.ledger import Budget, Ledger, Price, budget_of
 from autoresearch.llm import Model, Recorded, Replay
+from autoresearch.metering import Meter, MeteredSandbox
 from autoresearch.offline import Offline
 from autoresearch.papers import open_library
+from autoresearch.prices import freeze, price_list, thaw
 from autoresearch.prompts import Prompts, shipped
-from autoresearch.providers import Provider, check_model
+from autoresearch.redaction import redactor
+from autoresearch.roles import ROLES
+from autoresearch.routing import WHOLE_RUN, Router, check_models, open_model
 from autoresearch.sandbox import Environment, Sandbox
+from autoresearch.sandbox.environments import cache_folder
 from autoresearch.sandbox.probe import probe
-from autoresearch.store import Run, create_run, digest, find_run
+from autoresearch.store import Run, create_run, digest, write
 from autoresearch.workspace import Workspace
-
-WITHOUT_A_PROVIDER = ("offline", "replay:")
 
 
 def needs_provider(model: str) -> bool:
-    return not model.startswith(WITHOUT_A_PROVIDER)
+    return not model.startswith(WHOLE_RUN)
 
 
 def start(settings: Settings) -> Run:
@@ -37,18 +43,26 @@ def start(settings: Settings) -> Run:
     if not topic:
         raise BadInput(f"no topic: give one after `run`, or set topic in {folder}/task.toml")
     prompts = Prompts(settings.prompts)
+    Budget.parse(settings.budget)
+    _check_trust(settings)
+    prices: dict[str, Price] = {}
     if needs_provider(settings.model.name):
-        check_model(settings.model)
+        check_models(settings.model)
+        prices = price_list(settings.model)
     open_library(settings, settings.runs, lambda note: None)  # refuses a folder that is not there
     _check_writable(settings.runs)
     sandbox = open_sandbox(settings)
     environment = sandbox.environment(folder)
-    facts = {"task": task.name, **_facts(prompts, sandbox, environment)}
+    facts = {
+        "task": task.name,
+        "prices": freeze(prices),
+        **_facts(prompts, sandbox, environment),
+    }
     kind = settings.sandbox.model_copy(update={"kind": kind_of(sandbox)})
     frozen = settings.model_copy(update={"topic": topic, "task": str(folder), "sandbox": kind})
     recorded = recorded_run(settings)
     if recorded is not None:
-        run = create_run(frozen, folder, facts | {"task": recorded.task_name})
+        run = create_run(frozen, folder, facts | _facts_of(recorded))
         _take_searches(recorded, run.folder)
         return run
     return create_run(frozen, folder, facts)
@@ -57,7 +71,8 @@ def start(settings: Settings) -> Run:
 def open_lab(run: Run) -> Lab:
     """The lab of a run, new or resumed, as its run.toml froze it."""
     settings = run.settings
-    sandbox = open_sandbox(settings)
+    ledger = Ledger(run.folder / "ledger.jsonl", budget_of(run))
+    sandbox = MeteredSandbox(open_sandbox(settings), ledger)
     task = load_task(run.task_folder)
     environment = sandbox.environment(run.task_folder)
     was = run.manifest["sandbox"]["environment"]
@@ -69,13 +84,14 @@ def open_lab(run: Run) -> Lab:
     return Lab(
         settings=settings,
         task=task.model_copy(update={"name": run.task_name}),
-        model=Recorded(_choose_model(run), run.folder / "calls.jsonl"),
+        model=Recorded(_choose_model(run, ledger), run.folder / "calls.jsonl"),
         library=open_library(settings, run.folder.parent / ".papers", run.note),
         sandbox=sandbox,
-        environment=environment,
+        environment=_as_told(environment, run),
         workspace=Workspace(run.folder / "code.git", run.folder / "trees", run.created),
         prompts=Prompts(settings.prompts),
         desk=run.desk,
+        note=run.note,
     )
 
 
@@ -85,8 +101,8 @@ def open_sandbox(settings: Settings) -> Sandbox:
     from autoresearch.sandbox.local import Local, Plain
 
     kind = settings.sandbox.kind
+    _check_trust(settings)
     if kind == "none":
-        _check_trust(settings)
         return Plain(settings.sandbox)
     if kind == "docker":
         return Docker(settings.sandbox)
@@ -106,29 +122,46 @@ def kind_of(sandbox: Sandbox) -> str:
 
 
 def _check_trust(settings: Settings) -> None:
-    trusted = settings.sandbox.i_trust_generated_code
-    if needs_provider(settings.model.name) and not trusted:
+    if settings.sandbox.kind != "none" or settings.sandbox.i_trust_generated_code:
+        return
+    if needs_provider(settings.model.name):
         raise BadInput(
             "--sandbox none is no sandbox: what the model writes would run with your rights; use "
             "--sandbox local or docker, or say --i-trust-generated-code"
         )
 
 
-def _choose_model(run: Run) -> Model:
+def extend_budget(run: Run, texts: Sequence[str]) -> None:
+    """Replace the budgets of the kinds that are given, for this session and those after it."""
+    given = Budget.parse(texts).model_dump(exclude_none=True)
+    if given:
+        budget = budget_of(run).model_copy(update=given)
+        write(run.folder / "budget.json", budget.model_dump_json(indent=1))
+
+
+def _choose_model(run: Run, ledger: Ledger) -> Model:
     settings = run.settings
     if settings.model.name == "offline":
+        if any(getattr(settings.model, role) for role in ROLES):
+            run.note("offline plays all roles: the models set for single ones are not asked")
         return Offline(settings.seed)
     recorded = recorded_run(settings)
     if recorded is not None:
-        return Replay(recorded.folder / "calls.jsonl")
-    return Provider(settings.model, run.note)
+        return Replay(recorded.folder / "calls.jsonl", redactor(run.folder))
+    prices = thaw(run.manifest)
+
+    def make(name: str, asked: ModelSettings) -> Model:
+        return open_model(asked, run.note, Meter(ledger, prices[name]))
+
+    return Router(settings.model, make, run.note)
 
 
-def recorded_run(settings: Settings) -> Run | None:
-    """The run that `--model replay:RUN` names; None for any other model."""
+def recorded_run(settings: Settings) -> Recording | None:
+    """The run or cassette that `--model replay:NAME` names; None for any other model."""
     if not settings.model.name.startswith("replay:"):
         return None
-    return Run(find_run(settings.model.name.removeprefix("replay:"), settings.runs))
+    name = settings.model.name.removeprefix("replay:")
+    return open_recording(name, settings.runs, cache_folder(settings.sandbox) / "cassettes")
 
 
 def recorded_defaults(settings: Settings) -> dict[str, Any]:
@@ -136,17 +169,43 @@ def recorded_defaults(settings: Settings) -> dict[str, Any]:
     recorded = recorded_run(settings)
     if recorded is None:
         return {}
-    kept = {key: value for key, value in recorded.manifest["settings"].items() if key != "runs"}
-    return {**kept, "task": str(recorded.task_folder)}
+    return {**recorded.settings, "task": str(recorded.folder / "task")}
 
 
-def _take_searches(recorded: Run, folder: Path) -> None:
+def _facts_of(recorded: Recording) -> dict[str, Any]:
+    """What the run.toml of a replay keeps of the recorded run."""
+    told = {"python": recorded.python, "packages": list(recorded.packages)}
+    return {
+        "task": recorded.task_name,
+        "origin": recorded.origin,
+        **({"told": told} if recorded.python else {}),
+    }
+
+
+def _as_told(environment: Environment, run: Run) -> Environment:
+    """A replay tells its model of the versions that the recorded run told it of: its questions are
+    then the same on another machine. Where they differ here, the run's notes say so."""
+    told = run.manifest.get("told")
+    if told is None:
+        return environment
+    here = {f"Python {environment.python}", *environment.packages}
+    there = {f"Python {told['python']}", *told["packages"]}
+    if here != there:
+        run.note(
+            f"recorded with {', '.join(sorted(there - here))}; replayed with "
+            f"{', '.join(sorted(here - there))}; results may differ"
+        )
+    return environment.model_copy(
+        update={"python": told["python"], "packages": tuple(told["packages"])}
+    )
+
+
+def _take_searches(recorded: Recording, folder: Path) -> None:
     """A replayed run asks no library: the recorded searches are its own steps, done already."""
-    for pattern in ("reading-found.json", "round-*/novelty-*.json"):
-        for path in recorded.folder.glob(pattern):
-            target = folder / path.relative_to(recorded.folder)
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, target)
+    for path in search_files(recorded.folder):
+        target = folder / path.relative_to(recorded.folder)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 def _facts(prompts: Prompts, sandbox: Sandbox, environment: Environment) -> dict[str, Any]:
@@ -164,6 +223,7 @@ def _facts(prompts: Prompts, sandbox: Sandbox, environment: Environment) -> dict
         "sandbox": {
             "name": sandbox.name,
             "environment": environment.key,
+            "python": environment.python,
             "packages": list(environment.packages),
             "probe": [finding.model_dump(exclude_none=True) for finding in found.findings],
         },

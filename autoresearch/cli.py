@@ -4,12 +4,13 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from autoresearch.errors import AutoresearchError, BadInput
+from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded
 
 if TYPE_CHECKING:
     from autoresearch.config import Settings
@@ -51,6 +52,12 @@ Assignments = Annotated[
         "--set", metavar="KEY=VALUE", help="Any setting, for example model.temperature=0.7."
     ),
 ]
+Budgets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget", metavar="AMOUNT", help="The most to spend: 5usd, 3Mtok, 10gpuh, 2h; repeatable."
+    ),
+]
 RunsFolder = Annotated[
     Path | None, typer.Option("--runs", help="Where runs are kept (default: runs).")
 ]
@@ -67,6 +74,8 @@ def run(
     parallel: Annotated[int | None, typer.Option(help="Ideas worked on at the same time.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="docker, local, auto (the strongest there is) or none (not a sandbox).")] = None,
     papers: Annotated[Path | None, typer.Option(help="A folder of PDFs or text files to read.")] = None,
+    budget: Budgets = None,
+    price: Annotated[str | None, typer.Option(metavar="IN,OUT", help="Dollars per million tokens, for a model whose price is not known.")] = None,
     runs: RunsFolder = None,
     assignments: Assignments = None,
     trust: Annotated[bool, typer.Option("--i-trust-generated-code", help="Allow --sandbox none with a language model.")] = False,
@@ -78,7 +87,7 @@ def run(
         "topic": topic, "task": task, "rounds": rounds, "ideas": ideas, "parallel": parallel,
         "model.name": model, "model.api_base": api_base, "sandbox.kind": sandbox,
         "papers.folder": _text(papers), "runs": _text(runs),
-        "sandbox.i_trust_generated_code": trust or None,
+        "sandbox.i_trust_generated_code": trust or None, "budget": budget or None, "model.price": price,
     }  # fmt: skip
     settings = _settings(options, assignments)
     _work(start(_settings(options, assignments, recorded_defaults(settings))))
@@ -87,10 +96,24 @@ def run(
 @app.command()
 def resume(
     name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
+    budget: Budgets = None,
     runs: RunsFolder = None,
 ) -> None:
     """Go on with a run where it stopped; nothing recorded is done or paid again."""
-    _work(_find(name, runs))
+    _work(_find(name, runs), budget or [])
+
+
+@app.command()
+def cassette(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write, such as run.json.gz.")],
+    runs: RunsFolder = None,
+) -> None:  # fmt: skip
+    """Write a run as one redacted file that `--model replay:OUT` runs again, without a provider."""
+    from autoresearch.cassette import write_cassette
+
+    for remark in write_cassette(_find(name, runs), out):
+        typer.echo(f"note: {remark}", err=True)
 
 
 @app.command()
@@ -141,6 +164,20 @@ def doctor(
         _console().print(examine(settings))
 
 
+@app.command()
+def models(
+    ping: Annotated[bool, typer.Option("--ping", help="Call each of them once, with a few tokens.")] = False,
+    assignments: Assignments = None,
+) -> None:  # fmt: skip
+    """Say which models the settings name, where they are, what they cost and whether they answer."""
+    from autoresearch.models import models_table
+
+    table, works = models_table(_settings({}, assignments).model, ping)
+    _console().print(table)
+    if not works:
+        raise typer.Exit(1)
+
+
 @task_app.command()
 def check(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="A task's folder or name.")],
@@ -155,21 +192,28 @@ def check(
         typer.echo(line)
 
 
-def _work(found: "Run") -> None:
-    """Run or resume, with the progress on screen, under the run's lock."""
-    from autoresearch.assembly import open_lab
+def _work(found: "Run", budget: Sequence[str] = ()) -> None:
+    """Run or resume, with the progress on screen, under the run's lock. When a budget ends, what was
+    measured is shown before the error."""
+    from autoresearch.assembly import extend_budget, open_lab
     from autoresearch.display import summary, watching
     from autoresearch.loop import research
 
     console = _console()
     with found.locked():
         _stop_on_interrupt(found)
+        extend_budget(found, budget)
         lab = open_lab(found)
         console.print(f"run {found.folder}", highlight=False)
         console.print(f"sandbox: {lab.sandbox.name}", highlight=False)
-        with watching(found, console):
-            research(lab)
-        lab.workspace.clear()
+        try:
+            with watching(found, console):
+                research(lab)
+        except BudgetEnded:
+            summary(found, console)
+            raise
+        finally:
+            lab.workspace.clear()
     summary(found, console)
 
 
@@ -221,7 +265,7 @@ def main() -> None:
     try:
         app()
     except AutoresearchError as error:
-        _fail(str(error), error.exit_code)
+        _fail(str(error), error.exit_code, getattr(error, "__notes__", ()))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -229,6 +273,8 @@ def main() -> None:
         _fail(f"{error.strerror}{where}; free some space, then resume", BadInput.exit_code)
 
 
-def _fail(message: str, exit_code: int) -> NoReturn:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+def _fail(message: str, exit_code: int, notes: Iterable[str] = ()) -> NoReturn:
+    sys.stderr.write(
+        "".join(f"{line}\n" for line in (f"error: {' '.join(message.split())}", *notes))
+    )
     sys.exit(exit_code)

@@ -10,27 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from autoresearch.errors import BadInput, TaskError
 from autoresearch.records import Direction, Limits, Task
+from autoresearch.roles import ModelSettings as ModelSettings
+from autoresearch.roles import Section
 
 FILE = "autoresearch.toml"
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelSettings(Section):
-    """Which language model answers, and how it is asked."""
-
-    name: str = "offline"
-    api_base: str | None = None
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    max_output: int = Field(default=16_000, ge=256)  # tokens
-    timeout: float = Field(default=300.0, gt=0)  # seconds for one call
-    retries: int = Field(default=5, ge=0)
 
 
 class PaperSettings(Section):
@@ -70,6 +57,7 @@ class Settings(Section):
     parallel: int = Field(default=2, ge=1, le=256)
     seed: int = 0  # of the offline model
     alpha: float = Field(default=0.05, gt=0, lt=1)
+    budget: tuple[str, ...] = ()  # "5usd", "3Mtok", "10gpuh", "2h": one of each at most
     runs: Path = Path("runs")
     prompts: Path | None = None  # a folder whose files replace the product's own
     model: ModelSettings = ModelSettings()
@@ -131,10 +119,16 @@ def _parse_assignment(assignment: str) -> tuple[str, Any]:
 
 def _assign(settings: dict[str, Any], dotted: str, value: Any) -> None:
     *sections, last = dotted.split(".")
-    for section in sections:
-        settings = settings.setdefault(section, {})
-        if not isinstance(settings, dict):
+    for depth, section in enumerate(sections):
+        below = settings.get(section, {})
+        if isinstance(below, str) and depth == 1:
+            below = {"name": below}  # a role's section may be just its model's name
+        if not isinstance(below, dict):
             raise BadInput(f"{dotted}: {section} is not a section")
+        settings[section] = dict(below)
+        settings = settings[section]
+    if sections == ["model"] and isinstance(value, str) and isinstance(settings.get(last), dict):
+        value = settings[last] | {"name": value}
     settings[last] = value
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from autoresearch.records import Attempt, Lesson, Trial
-from autoresearch.report import STYLES, Row, model_name, plain
+from autoresearch.report import STYLES, Row, model_name, number, plain
 from autoresearch.store import Run, read
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _trial_parts(trial: Trial) -> list["RenderableType"]:
             Syntax(trial.diff, "diff", word_wrap=True),
         ]
     if trial.measurements:
-        scores = ", ".join(f"seed {m.seed}: {_number(m.value)}" for m in trial.measurements)
+        scores = ", ".join(f"seed {m.seed}: {number(m.value)}" for m in trial.measurements)
         parts.append(f"\n[bold]scores[/bold] (validation, from score.py) {scores}")
     return parts
 
@@ -75,7 +75,3 @@ def _lesson_parts(run: Run, lesson: Lesson) -> list["RenderableType"]:
         listed["experiment:"] = review.requested_experiments
         parts += [f"  {sign} {plain(text)}" for sign, texts in listed.items() for text in texts]
     return parts
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}"

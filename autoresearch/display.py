@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from autoresearch.report import Row, best_of, claims_lines, headline, ideas_table, rows_of
+from autoresearch.report import Row, best_of, claims_part, headline, ideas_table, rows_of
 from autoresearch.store import Run
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ def summary(run: Run, console: "Console", limit: int = SHOWN) -> None:
         console.print(
             f"the {limit} largest gains of {len(rows)} ideas; `show --all` shows every one"
         )
-    for line in claims_lines(run):
-        console.print(line)
+    claims = claims_part(run)
+    if claims is not None:
+        console.print(claims)
 
 
 def _live(run: Run, console: "Console", stop: threading.Event) -> None:

@@ -8,7 +8,12 @@
     └── RunFailed           the run could not go on; it can be resumed     exit code 1
         ├── SandboxError    the engine or the environment broke (never: the experiment failed)
         ├── ModelError      no answer from the model or its provider
+        │   ├── Outage          none within the bounds on time and retries; later it may
+        │   ├── PromptRefused   none to this prompt (a filter, a bad request); others it may answer
+        │   │   └── PromptTooLong   a shorter one it may answer
+        │   ├── NotRecorded     a replay is asked what the recorded run was not
         │   └── UnusableAnswer  it answered, but never in the form asked for
+        ├── BudgetEnded     what comes next does not fit into a budget           exit code 3
         └── BaselineFailed  the task's own baseline did not give a score
 
 A failing experiment, a malformed patch or a refused result is data, not an exception.
@@ -52,9 +57,31 @@ class ModelError(RunFailed):
     """The model or its provider gave no answer within the bounds on retries."""
 
 
+class Outage(ModelError):
+    """The model cannot be reached or is overloaded, also after all retries; it may answer later."""
+
+
+class PromptRefused(ModelError):
+    """The model does not take this prompt (a filter, a bad request); it may answer another one."""
+
+
+class NotRecorded(ModelError):
+    """A replay is asked what the recorded run was not; a note on it shows what has changed."""
+
+
+class PromptTooLong(PromptRefused):
+    """The prompt does not fit into the model's context; a shorter one may."""
+
+
 class UnusableAnswer(ModelError):
     """The model answered, but not in the form asked for, also after being shown its errors."""
 
 
 class BaselineFailed(RunFailed):
     """The task's own baseline did not run or was not scored; no idea can be compared with it."""
+
+
+class BudgetEnded(RunFailed):
+    """What was asked for does not fit into a budget: names it, and what is spent and reserved."""
+
+    exit_code = 3

@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from autoresearch.config import Settings
-from autoresearch.errors import BaselineFailed
+from autoresearch.errors import BaselineFailed, PromptTooLong
 from autoresearch.llm import Model, Request, ask
 from autoresearch.papers import Library
 from autoresearch.prompts import Prompts
@@ -29,8 +29,9 @@ from autoresearch.records import (
     Score,
     Task,
 )
-from autoresearch.sandbox import Environment, Job, Sandbox
+from autoresearch.sandbox import Environment, Job, Purpose, Sandbox
 from autoresearch.sandbox.results import Refused, read_json
+from autoresearch.shortening import shortened
 from autoresearch.store import Desk
 from autoresearch.workspace import Workspace
 
@@ -41,6 +42,7 @@ SCORER_LIMITS = Limits(
 )
 DATA_LIMITS = Limits(timeout=1800, memory=8 * 2**30, disk=8 * 2**30, file=8 * 2**30)
 SCORE_BYTES = 64 * 2**20
+RECIPE, SCORER = ("python", "data.py"), ("python", "score.py")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Lab:
     workspace: Workspace
     prompts: Prompts
     desk: Desk
+    note: Callable[[str], None]
 
     @property
     def topic(self) -> str:
@@ -71,9 +74,22 @@ class Lab:
         return self.floor
 
     def ask(self, desk: Desk, step: str, prompt: str, record: type[R], **variables: object) -> R:
-        """A typed answer from the model to one of the prompts, asked by step `step` of `desk`."""
-        text = self.prompts.render(prompt, variables)
-        return ask(self.model, Request(prompt, variables, text, record, desk.where(step)))
+        """A typed answer from the model to one of the prompts, asked by step `step` of `desk`.
+
+        A prompt that is too long for the model is shortened, rule by rule, and what was left out is
+        noted. Raises PromptTooLong where nothing is left to leave out.
+        """
+        where, left_out, tried = desk.where(step), "", dict(variables)
+        shorter = shortened(variables)
+        while True:
+            try:
+                text = self.prompts.render(prompt, tried)
+                return ask(self.model, Request(prompt, tried, text, record, where))
+            except PromptTooLong:
+                left_out, tried = next(shorter, ("", {}))
+                if not left_out:
+                    raise
+                self.note(f"{where}: the prompt is too long for the model; asked with {left_out}")
 
 
 class _ScoreFile(Record):
@@ -92,9 +108,7 @@ def prepare_data(lab: Lab) -> Path:
     folder = lab.desk.folder / "data"
 
     def recipe() -> Execution:
-        return _run_into(
-            lab, folder, ("python", "data.py"), {"work": lab.task.folder}, {}, DATA_LIMITS
-        )
+        return _run_into(lab, folder, RECIPE, {"work": lab.task.folder}, {}, DATA_LIMITS)
 
     made = lab.desk.step("data", Execution, recipe)
     if not made.succeeded:
@@ -183,7 +197,7 @@ def score_predictions(
         "predictions": desk.folder / f"{name}-out",
         "private": lab.desk.folder / "data" / "private",
     }
-    ran = _run_into(lab, out, ("python", "score.py"), inputs, {"SPLIT": split}, SCORER_LIMITS)
+    ran = _run_into(lab, out, SCORER, inputs, {"SPLIT": split}, SCORER_LIMITS)
     try:
         if not ran.succeeded:
             return _unscored(
@@ -217,7 +231,10 @@ def _run_into(
     aside = folder.with_name(f".{folder.name}")
     shutil.rmtree(aside, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
-    job = Job(lab.environment, command, inputs, aside, limits, variables)
+    purpose: Purpose = "experiment"
+    if inputs["work"] == lab.task.folder:  # the task's own programs, never a patch
+        purpose = "recipe" if command == RECIPE else "scorer"
+    job = Job(lab.environment, command, inputs, aside, limits, variables, purpose)
     execution = lab.sandbox.run(job)
     aside.mkdir(parents=True, exist_ok=True)
     aside.rename(folder)

@@ -1,11 +1,10 @@
 """Language models: the seam, `ask`, the only way to a typed answer, and the record of every call."""
 
-import difflib
 import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol
@@ -13,8 +12,10 @@ from typing import Any, Generic, Protocol
 from pydantic import Field, ValidationError
 from typing_extensions import TypeVar
 
-from autoresearch.errors import BadInput, ModelError, RecordError, RunFailed, UnusableAnswer
+from autoresearch.differences import difference, likeness
+from autoresearch.errors import BadInput, NotRecorded, RecordError, RunFailed, UnusableAnswer
 from autoresearch.records import Record
+from autoresearch.roles import ROLE_OF, Role
 
 Wanted = TypeVar("Wanted", bound=Record, default=Record, covariant=True)
 
@@ -34,6 +35,10 @@ class Request(Generic[Wanted]):
     record: type[Wanted]
     where: str
 
+    @property
+    def role(self) -> Role:
+        return ROLE_OF[self.prompt]
+
 
 class Answer(Record):
     """What a model said. `dollars` is None when no price is known.
@@ -44,8 +49,8 @@ class Answer(Record):
 
     text: str
     model: str
-    tokens_in: int
-    tokens_out: int
+    tokens_in: int = Field(ge=0)
+    tokens_out: int = Field(ge=0)
     dollars: float | None
     seconds: float
     finish: str = "stop"
@@ -84,9 +89,14 @@ def ask(model: Model, request: Request[Wanted]) -> Wanted:
     An unusable answer is shown to the model with what is wrong with it, and asked for again, at most
     twice. Raises UnusableAnswer, naming the prompt, the step and the last problem, after that.
     """
-    asked, number, paid = request, 1, 0
+    asked, number, paid, problem = request, 1, 0, ""
     while True:
-        answer = model.answer(asked)
+        try:
+            answer = model.answer(asked)
+        except NotRecorded:
+            if number <= TRIES:
+                raise
+            raise _gave_up(request, number - 1, problem) from None  # as the recorded run did
         paid += not answer.recorded
         problem = _unusable(answer)
         if not problem:
@@ -95,16 +105,19 @@ def ask(model: Model, request: Request[Wanted]) -> Wanted:
             except ValueError as error:
                 problem = _explain(error)
         if paid >= TRIES:
-            last = " ".join(problem.split())
-            raise UnusableAnswer(
-                f"{request.prompt} ({request.where}): no usable answer in {number} tries; the last "
-                f"problem: {last:.300}; resume to ask again, or choose a stronger model"
-            )
+            raise _gave_up(request, number, problem)
         number += 1
         text = _ASK_AGAIN.format(
             text=request.text, number=number, answer=_cut(answer.text), problem=problem
         )
         asked = replace(request, text=text)
+
+
+def _gave_up(request: Request, number: int, problem: str) -> UnusableAnswer:
+    return UnusableAnswer(
+        f"{request.prompt} ({request.where}): no usable answer in {number} tries; the last problem: "
+        f"{' '.join(problem.split()):.300}; resume to ask again, or choose a stronger model"
+    )
 
 
 def _unusable(answer: Answer) -> str:
@@ -154,7 +167,7 @@ class Call(Record):
     answer: Answer
 
 
-def _key(where: str, prompt: str, text: str) -> str:
+def call_key(where: str, prompt: str, text: str) -> str:
     return hashlib.sha256(json.dumps([where, prompt, readable(text)]).encode()).hexdigest()
 
 
@@ -179,10 +192,10 @@ class Recorded:
         self._answers: dict[str, Answer] = {}
         if journal.exists():
             _drop_torn_line(journal)
-            self._answers = {call.key: call.answer for call in _read_calls(journal)}
+            self._answers = {call.key: call.answer for call in read_calls(journal)}
 
     def answer(self, request: Request) -> Answer:
-        key = _key(request.where, request.prompt, request.text)
+        key = call_key(request.where, request.prompt, request.text)
         with self._lock:
             gate = self._gates.setdefault(key, threading.Lock())
         with gate:
@@ -194,13 +207,8 @@ class Recorded:
             return answer
 
     def _append(self, key: str, request: Request, answer: Answer) -> None:
-        call = Call(
-            key=key,
-            prompt=request.prompt,
-            where=request.where,
-            text=readable(request.text),
-            answer=answer,
-        )
+        text = readable(request.text)
+        call = Call(key=key, prompt=request.prompt, where=request.where, text=text, answer=answer)
         line = call.model_dump_json().encode() + b"\n"
         with self._lock:
             size = self._journal.stat().st_size if self._journal.exists() else 0
@@ -237,7 +245,7 @@ def _drop_torn_line(journal: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _read_calls(journal: Path) -> Iterator[Call]:
+def read_calls(journal: Path) -> Iterator[Call]:
     """The calls of a journal; a torn last line is passed over."""
     with open(journal, "rb") as file:
         for number, line in enumerate(file, start=1):
@@ -245,7 +253,7 @@ def _read_calls(journal: Path) -> Iterator[Call]:
                 return
             try:
                 call = Call.model_validate_json(line)
-                intact = call.key == _key(call.where, call.prompt, call.text)
+                intact = call.key == call_key(call.where, call.prompt, call.text)
             except ValueError:
                 intact = False
             if not intact:
@@ -259,36 +267,30 @@ def _read_calls(journal: Path) -> Iterator[Call]:
 class Replay:
     """A model that answers from the journal of another run and asks no provider.
 
-    Raises BadInput when there is no such journal, ModelError for a request that it does not hold.
+    `redact` is what a cassette's texts went through. Raises NotRecorded for a request it lacks.
     """
 
-    def __init__(self, journal: Path) -> None:
+    def __init__(self, journal: Path, redact: Callable[[str], str] = str) -> None:
         if not journal.is_file():
             raise BadInput(f"{journal}: no recorded calls there; give the folder of a run")
-        self._calls = {call.key: call for call in _read_calls(journal)}
+        self._calls = {call.key: call for call in read_calls(journal)}
+        self._redact = redact
 
     def answer(self, request: Request) -> Answer:
-        call = self._calls.get(_key(request.where, request.prompt, request.text))
-        if call is None:
-            raise ModelError(self._difference(request))
-        return call.answer.model_copy(update={"recorded": True})
+        for text in (request.text, self._redact(request.text)):
+            call = self._calls.get(call_key(request.where, request.prompt, text))
+            if call is not None:
+                return call.answer.model_copy(update={"recorded": True})
+        raise self._missing(request)
 
-    def _difference(self, request: Request) -> str:
-        """The nearest recorded request and, in at most 20 lines, what changed since."""
+    def _missing(self, request: Request) -> NotRecorded:
+        """The nearest recorded request of the prompt, by preference of the same step."""
         missing = f"{request.prompt} ({request.where}): not in the recorded run"
-        same = [call for call in self._calls.values() if call.prompt == request.prompt]
-        same = [call for call in same if call.where == request.where] or same
-        if not same:
-            return f"{missing}, which never asked this prompt; run it again with its own version"
-        wanted = request.text.splitlines()
-        nearest = max(same, key=lambda call: _likeness(call.text.splitlines(), wanted))
-        names = (f"recorded {nearest.where}", f"asked {request.where}")
-        lines = difflib.unified_diff(nearest.text.splitlines(), wanted, *names, n=0, lineterm="")
-        shown = [line[:200] for _, line in zip(range(20), lines, strict=False)]
-        return "\n".join(
-            [f"{missing}; the nearest, from {nearest.where}, differs in this:", *shown]
-        )
-
-
-def _likeness(one: list[str], other: list[str]) -> float:
-    return difflib.SequenceMatcher(None, one, other).ratio()
+        calls = [call for call in self._calls.values() if call.prompt == request.prompt]
+        if not calls:
+            return NotRecorded(f"{missing}, which never asked it; replay with the version of then")
+        here = [call for call in calls if call.where == request.where]
+        nearest = max(here or calls, key=lambda call: likeness(call.text, request.text))
+        error = NotRecorded(f"{missing}; the nearest is {nearest.where}, and this has changed:")
+        error.add_note("\n".join(difference(nearest.text, readable(request.text))))
+        return error

@@ -6,15 +6,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoresearch.ledger import Budget, Ledger, budget_of
 from autoresearch.records import (
     Agenda,
-    Claim,
     Claims,
     Floor,
     Idea,
     Lesson,
     Outcome,
 )
+from autoresearch.roles import ROLES
 from autoresearch.store import Run, list_runs, read
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def headline(run: Run) -> "RenderableType":
     floor = floor_of_run(run)
     if floor is not None:
         facts["baseline"] = _floor_line(run, floor)
+    facts["spent"] = spending(run)
     for name, value in facts.items():
         grid.add_row(f"[dim]{name}[/dim]", plain(value))
     return grid
@@ -131,11 +133,28 @@ def model_name(run: Run) -> str:
     return "offline (no language model)" if name == "offline" else name
 
 
+def spending(run: Run) -> str:
+    """What the ledger says, and the budget."""
+    path = run.folder / "ledger.jsonl"
+    if not path.is_file():
+        return "nothing"
+    totals = Ledger(path, Budget()).totals()
+    calls = sum(spent.calls for role, spent in totals.roles.items() if role in ROLES)
+    spent, held = totals.overall, totals.overall.unsettled
+    parts = [
+        f"${spent.dollars:.4f}", f"{spent.tokens:,} tokens in {calls} calls", f"{spent.gpu_seconds / 3600:.2f} GPU-h",
+        f"{spent.cpu_seconds / 60:.1f} CPU-min", f"{totals.wall_seconds / 60:.1f} min",
+    ]  # fmt: skip
+    if held and state_of(run) != "running":
+        parts.append(f"{held} calls or runs that were cut off counted at their worst case")
+    return "; ".join(parts) + f"; {budget_of(run).describe()}"
+
+
 def _floor_line(run: Run, floor: Floor) -> str:
     line = f"{metric_of(run)} {floor.mean:.4f} on validation, {len(floor.measurements)} seeds"
     if floor.deviation is not None and floor.smallest_gain is not None:
         line += (
-            f", sd {floor.deviation:.4f}; a gain below {floor.smallest_gain:.4f} is lost in noise"
+            f", sd {floor.deviation:.4f}; 4 times in 5 a gain of {floor.smallest_gain:.4f} is found"
         )
     return line
 
@@ -206,26 +225,38 @@ def _gain(lesson: Lesson) -> str:
     return f"{verdict.effect:+.4f} ±{max(verdict.effect - low, high - verdict.effect):.4f}"
 
 
-def claims_lines(run: Run) -> list[str]:
-    """What the run ended with, one line a claim, and what those lines do not say."""
+def claims_part(run: Run) -> "RenderableType | None":
+    """What a finished run ended with: test scores of what improved, and what that does not say."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     path = run.folder / "claims.json"
     if not path.is_file():
-        return []
+        return None
     claims = sorted(read(path, Claims).claims, key=lambda claim: -(claim.test_effect or 0.0))
-    lines = [_claim_line(claim) for claim in claims]
-    if lines:
-        untested = ", ".join(claims[0].untested)
-        lines.append(f"[dim]not yet tested, so unconfirmed: {untested}[/dim]")
-    return lines or ["no idea improved on the baseline beyond noise"]
-
-
-def _claim_line(claim: Claim) -> str:
-    if claim.test_score is None or claim.test_baseline is None or claim.test_effect is None:
-        return f"{claim.slug}: no score on the sealed test split"
-    return (
-        f"[green]{claim.slug}[/green]: {claim.test_score:.4f} on the sealed test split, baseline "
-        f"{claim.test_baseline:.4f}, gain {claim.test_effect:+.4f}"
+    if not claims:
+        return "\nNo idea improved on the baseline beyond noise; the test split was not opened."
+    table = Table(
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        title="\nOn the sealed test split, opened once",
+        title_justify="left",
+        caption=f"Unconfirmed: not yet tested for {', '.join(claims[0].untested)}.",
+        caption_justify="left",
     )
+    table.add_column("claim", overflow="fold")
+    for name in ("score", "baseline", "gain"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for claim in claims:
+        effect = "none" if claim.test_effect is None else f"{claim.test_effect:+.4f}"
+        scores = (number(claim.test_score), number(claim.test_baseline))
+        table.add_row(plain(claim.slug), *scores, effect)
+    return table
+
+
+def number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
 
 
 def runs_table(runs: Path) -> "Table":

@@ -1,12 +1,26 @@
 """Python source with positions, changed in place: text that is not changed keeps its formatting."""
 
 import ast
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 
 from autoresearch.records import Edit
+
+_parsing = threading.Lock()
+
+
+def syntax_tree(text: str, path: str = "<code>") -> ast.Module:
+    """The syntax tree of a program, from any thread. Raises SyntaxError or ValueError.
+
+    CPython 3.11 keeps the depth of the tree that it is building in one place for all threads, and then
+    fails with "AST constructor recursion depth mismatch" (fixed in 3.12): one at a time, therefore.
+    """
+    with _parsing:
+        return ast.parse(text, filename=path)
+
 
 Place = tuple[int, int, str]  # replace the characters [start, end) of a text by this
 
@@ -38,7 +52,7 @@ class Source:
         if not path.endswith(".py") or "\r" in text or "\f" in text:
             return None
         try:
-            return cls(path, text, ast.parse(text))
+            return cls(path, text, syntax_tree(text, path))
         except (SyntaxError, ValueError, RecursionError):
             return None
 

