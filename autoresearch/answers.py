@@ -213,6 +213,7 @@ class _Blocks:
     planning: bool = True
     state: str = "outside"  # then "search", then "replace"
     opened: int = 0  # the line of the open block
+    begun: bool = False  # a heading or a broken marker stands here, and no block yet
     sections: dict[str, list[str]] = field(default_factory=dict)
     edits: list[tuple[str, str, str]] = field(default_factory=list)
     thoughts: _Thoughts = field(default_factory=_Thoughts)
@@ -231,7 +232,7 @@ class _Blocks:
         if step == ("outside", "search"):
             if not self.path:
                 raise ValueError(f"line {number}: write '### file: path' before a SEARCH block")
-            self.state, self.opened, self.planning = "search", number, False
+            self.state, self.opened, self.planning, self.begun = "search", number, False, False
             self.sections = {"search": [], "replace": []}
         elif step == ("search", "divide"):
             self.state = "replace"
@@ -259,12 +260,19 @@ class _Blocks:
         if visible is None:
             return
         if heading := _FILE.fullmatch(visible.strip()):
-            self.path, self.planning = heading[1].strip(" \t*`'\""), False
+            self.path, self.planning, self.begun = heading[1].strip(" \t*`'\""), False, True
+        elif visible.lstrip().startswith("<<<"):
+            self.begun = True  # a marker that was cut off, or is not one
         elif self.planning:
             self.plan.append(visible)
 
     def finish(self) -> tuple[str, list[tuple[str, str, str]]]:
         self.thoughts.close()
+        if self.begun and self.edits:
+            raise ValueError(
+                f"the answer ends where a block for {self.path} should be: was it cut off? Give all "
+                "edits again"
+            )
         if self.state != "outside":
             raise ValueError(
                 f"the answer was cut off: the block of {self.path} opened on line {self.opened} "

@@ -37,14 +37,14 @@ def brief(lab: Lab) -> Setting:
     floor, packages = lab.floor, lab.environment.packages
     more = len(packages) - PACKAGES_SHOWN
     listed = ", ".join(packages[:PACKAGES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    seconds = statistics.median(m.execution.seconds for m in floor.measurements)
+    used = [m.execution.cpu_seconds or m.execution.seconds for m in floor.measurements]
     return Setting(
         command=" ".join(lab.task.command),
         editable=", ".join(lab.task.editable),
         python=lab.environment.python,
         packages=listed or "the standard library only",
         limits=describe_limits(lab.task.limits),
-        time_used=_share(seconds / lab.task.limits.timeout),
+        time_used=_share(statistics.median(used) / lab.task.limits.timeout),
         data=describe_data(lab.desk.folder / "data" / "public"),
         floor=floor,
         seeds=lab.task.seeds,

@@ -110,7 +110,7 @@ def write_cassette(run: Run, out: Path, origin: str = "") -> list[str]:
 
 
 def _collect(run: Run, origin: str) -> Cassette:
-    calls = tuple(read_calls(run.folder / "calls.jsonl"))
+    calls = _calls(run)
     lessons = [read(path, Lesson) for path in sorted(run.folder.glob("round-*/*/feedback.json"))]
     agendas = [read(path, Agenda) for path in sorted(run.folder.glob("round-*/think.json"))]
     python, packages = _told(run.manifest)
@@ -147,8 +147,15 @@ def _collect(run: Run, origin: str) -> Cassette:
 
 def _origin(run: Run) -> str:
     """Where the answers of a run are from, also when it was a replay itself."""
-    models = {call.answer.model for call in read_calls(run.folder / "calls.jsonl")}
-    return str(run.manifest.get("origin") or f"recorded from {', '.join(sorted(models))}")
+    models = sorted({call.answer.model for call in _calls(run)})
+    return str(run.manifest.get("origin") or f"recorded from {', '.join(models)}")
+
+
+def _calls(run: Run) -> tuple[Call, ...]:
+    journal = run.folder / "calls.jsonl"
+    if not journal.is_file():
+        raise BadInput(f"{run.folder}: no model calls are recorded there yet; resume it first")
+    return tuple(read_calls(journal))
 
 
 def _told(manifest: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:

@@ -67,7 +67,7 @@ RunsFolder = Annotated[
 def run(
     topic: Annotated[str | None, typer.Argument(help="The research question; may be left out when the task names one.")] = None,
     task: Annotated[str | None, typer.Option(help="A task that ships with the product, or a folder.")] = None,
-    model: Annotated[str | None, typer.Option(help="A LiteLLM name (anthropic/..., openai/..., ollama/...), offline, or replay:RUN.")] = None,
+    model: Annotated[str | None, typer.Option(help="A LiteLLM name (anthropic/..., openai/..., ollama/...), offline, or replay:RUN (or a cassette).")] = None,
     api_base: Annotated[str | None, typer.Option(help="An OpenAI-compatible server.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Turns of think, practice, feedback.")] = None,
     ideas: Annotated[int | None, typer.Option(help="Ideas a round.")] = None,

@@ -130,6 +130,8 @@ def headline(run: Run) -> "RenderableType":
 
 def model_name(run: Run) -> str:
     name = run.settings.model.name
+    if name.startswith("replay:"):
+        return f"{name} ({run.manifest.get('origin', 'recorded')})"
     return "offline (no language model)" if name == "offline" else name
 
 

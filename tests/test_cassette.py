@@ -64,8 +64,7 @@ def test_a_cassette_alone_gives_the_same_results_and_can_be_resumed(
     recorded: Run, cassette: Path, tmp_path: Path
 ) -> None:
     done = autoresearch(
-        "run", "--model", f"replay:{cassette}", "--sandbox", "local", "--runs", str(tmp_path),
-        XDG_CACHE_HOME=os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
+        "run", "--model", f"replay:{cassette}", "--sandbox", "local", "--runs", str(tmp_path)
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     replayed = Run(list_runs(tmp_path)[0])
@@ -245,6 +244,16 @@ def test_no_file_of_a_cassette_lands_outside_of_its_folder(
         document[part][name] = {"query": "", "papers": []} if part == "searches" else "text"
         with pytest.raises(RecordError, match="not a whole cassette"):
             read_cassette(rewritten(document, tmp_path))
+
+
+def test_a_run_that_asked_nothing_yet_is_no_recording(recorded: Run, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_bytes((recorded.folder / "run.toml").read_bytes())
+    for opening in (
+        lambda: write_cassette(Run(tmp_path), tmp_path / "out"),
+        lambda: open_recording(str(tmp_path), tmp_path, tmp_path / "shelf"),
+    ):
+        with pytest.raises(BadInput, match="no model calls are recorded there yet"):
+            opening()
 
 
 def test_a_name_that_is_neither_a_run_nor_a_file_is_refused(tmp_path: Path) -> None:

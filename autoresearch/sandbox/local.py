@@ -98,7 +98,7 @@ class Local:
             container={"out": view.variables["OUT"], "disk": job.limits.disk},
         )
         with tempfile.TemporaryFile(buffering=0) as archive:
-            execution = _converse(self.name, view.arguments, request, archive)
+            execution = view.neutral(_converse(self.name, view.arguments, request, archive))
             if archive.tell() == 0:
                 return execution
             archive.seek(0)
@@ -134,7 +134,7 @@ def _run_in_folder(
 ) -> Execution:
     disk = {"folders": [str(folder)], "bytes": job.limits.disk, "entries": ENTRIES}
     request = _request(job, view, confine=confine, disk=disk)
-    execution = _converse(name, view.arguments, request, None)
+    execution = view.neutral(_converse(name, view.arguments, request, None))
     return with_files(execution, lambda: collect(folder / "out", job.outputs, job.limits))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import SandboxError
+from autoresearch.records import Execution
 from autoresearch.sandbox import Job
 
 INSIDE = "/autoresearch"  # the supervisor's folder in a view of its own
@@ -56,6 +57,21 @@ class View:
     write: list[str]
     scratch: list[str]
     counted: int
+    interpreter: list[str]
+
+    def neutral(self, execution: Execution) -> Execution:
+        """What was said, without the places of this machine and run: a traceback reads as it does in a
+        container, and prompts, records and replays hold no host paths."""
+        short = {"TMPDIR": "/tmp"}
+        names = {path: short.get(name, f"/{name.lower()}") for name, path in self.variables.items()}
+        environment, *python = self.interpreter
+        names |= {environment: "/environment"} | {
+            path: f"/python/{Path(path).name}" for path in python
+        }
+        out, err = execution.stdout, execution.stderr
+        for path in sorted(names, key=len, reverse=True):
+            out, err = out.replace(path, names[path]), err.replace(path, names[path])
+        return execution.model_copy(update={"stdout": out, "stderr": err})
 
     def rules(self) -> dict[str, list[str]]:
         return {"read": self.read, "write": self.write, "scratch": self.scratch}
@@ -74,6 +90,7 @@ def plain_view(job: Job, folder: Path) -> View:
         write=[out],
         scratch=[tmp],
         counted=_threads_of_user(),
+        interpreter=interpreter,
     )
 
 
@@ -110,6 +127,7 @@ def bubblewrap_view(job: Job, program: str, as_root: bool) -> View:
         write=[OUT],
         scratch=[TMP, SHARED],
         counted=0 if as_root else 2,
+        interpreter=interpreter,
     )
 
 

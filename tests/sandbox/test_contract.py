@@ -497,6 +497,16 @@ sys.exit(int(tag))
         assert (backend.folder / f"outputs-{number}" / "tag").read_text() == str(number)
 
 
+def test_what_an_experiment_says_holds_no_path_of_the_host(backend: Backend) -> None:
+    program = "import json, os, sys\nprint(*sys.path, *os.environ.values(), sys.executable)\njson.loads('{')"
+    execution = backend.run(program)
+    said = execution.stdout + execution.stderr
+    assert "JSONDecodeError" in execution.stderr
+    hosts = (str(backend.folder), str(Path.home()), sys.prefix, sys.base_prefix)
+    for place in (path for path in hosts if path not in ("/", "/usr")):
+        assert place not in said, said
+
+
 # --- the same for a plain user ------------------------------------------------------------------
 
 
