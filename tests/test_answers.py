@@ -168,7 +168,7 @@ def test_a_cut_off_edit_is_never_applied_in_part(end: int) -> None:
     text = BLOCKS[:end]
     inside = text.count("<<<<<<< SEARCH\n") + text.endswith("<<<<<<< SEARCH")
     closed = text.count(">>>>>>> REPLACE")
-    begun = re.search(r"### file: \S|<<<", text.rpartition(">>>>>>> REPLACE")[2])
+    begun = re.search(r"### file:|<<<", text.rpartition(">>>>>>> REPLACE")[2])
     if 0 < closed == inside and not begun:
         assert read_blocks(text)[1] == EDITS[:closed]  # whole so far; `finish` gives it away
     else:
