@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, StringConstraints, ValidationError
 
 from autoresearch.errors import BadInput, RecordError
-from autoresearch.llm import Call, call_key, read_calls
+from autoresearch.journal import Call, call_key, read_calls
 from autoresearch.records import Agenda, Found, Lesson, Outcome, Record
 from autoresearch.redaction import redactor
 from autoresearch.store import Run, cannot_write, digest, find_run, read

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.assembly import open_lab
-from autoresearch.llm import Recorded
+from autoresearch.journal import Recorded
 from autoresearch.loop import research
 from autoresearch.offline import Offline
 from autoresearch.store import Run

@@ -22,6 +22,7 @@ LAYERS = [
     {"providers", "command"},
     {"catalog", "metering"},
     {"sandbox", "cassette"},
+    {"journal"},
     {"llm"},
     {"blind_search", "repairs"},
     {"mutations"},

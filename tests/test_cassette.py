@@ -15,7 +15,8 @@ import pytest
 from autoresearch.cassette import open_recording, read_cassette, write_cassette
 from autoresearch.differences import difference, likeness
 from autoresearch.errors import BadInput, NotRecorded, RecordError, UnusableAnswer
-from autoresearch.llm import Answer, Recorded, Replay, Request, ask
+from autoresearch.journal import Recorded, Replay
+from autoresearch.llm import Answer, Request, ask
 from autoresearch.records import Lesson, Query
 from autoresearch.redaction import redactor
 from autoresearch.store import Run, list_runs, read

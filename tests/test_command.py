@@ -14,7 +14,8 @@ import pytest
 from autoresearch.command import LARGEST, Command, find_program
 from autoresearch.config import ModelSettings
 from autoresearch.errors import BadInput, ModelError, Outage
-from autoresearch.llm import Recorded, Replay, Request, ask
+from autoresearch.journal import Recorded, Replay
+from autoresearch.llm import Request, ask
 from autoresearch.records import Query
 
 ROOT = Path(__file__).parent.parent

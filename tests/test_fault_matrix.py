@@ -13,7 +13,8 @@ import pytest
 from autoresearch.assembly import open_lab, start
 from autoresearch.config import Settings
 from autoresearch.errors import ModelError
-from autoresearch.llm import Answer, Recorded, Request
+from autoresearch.journal import Recorded
+from autoresearch.llm import Answer, Request
 from autoresearch.loop import research
 from autoresearch.offline import Offline
 from autoresearch.records import Lesson

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from autoresearch.errors import BadInput, ModelError, RecordError, RunFailed
-from autoresearch.llm import Answer, Model, Recorded, Replay, Request, ask
+from autoresearch.journal import Recorded, Replay
+from autoresearch.llm import Answer, Model, Request, ask
 from autoresearch.records import Ideas, Patch, Query
 
 GOOD = '{"query": "graph networks"}'
@@ -247,7 +248,8 @@ ENDLESS = """
 import sys
 from itertools import count
 from pathlib import Path
-from autoresearch.llm import Answer, Recorded, Request
+from autoresearch.journal import Recorded
+from autoresearch.llm import Answer, Request
 from autoresearch.records import Query
 
 class Echo:

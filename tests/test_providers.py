@@ -18,7 +18,8 @@ from autoresearch.catalog import KEYS, check_model, price_of
 from autoresearch.config import ModelSettings
 from autoresearch.errors import BadInput, ModelError, Outage, PromptRefused, PromptTooLong
 from autoresearch.faults import scrub
-from autoresearch.llm import Recorded, Replay, Request, ask
+from autoresearch.journal import Recorded, Replay
+from autoresearch.llm import Request, ask
 from autoresearch.providers import Provider, response_format
 from autoresearch.records import (
     Analysis,

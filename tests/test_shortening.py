@@ -1,10 +1,21 @@
 """What is left out of a prompt that is too long, by rules that have names and an order."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from autoresearch.assembly import open_lab, start
+from autoresearch.config import Settings
+from autoresearch.errors import PromptTooLong
+from autoresearch.journal import Recorded, Replay
+from autoresearch.llm import Answer, Request
+from autoresearch.loop import research
+from autoresearch.offline import Offline
 from autoresearch.prompts import VARIABLES, Prompts
-from autoresearch.records import Failure
+from autoresearch.records import Failure, Lesson
 from autoresearch.shortening import RULES, cut, shortened
+from autoresearch.store import Run, read
 from tests.examples import FAILURE, LESSON, PAPER, TRIAL, variables_of
 
 LONG = "x = 1  # a line of code\n" * 4_000
@@ -68,3 +79,57 @@ def test_a_cut_says_how_much_is_missing() -> None:
     assert (
         text.startswith("a" * 10) and text.endswith("b" * 10) and "80 characters left out" in text
     )
+
+
+class ShortSighted:
+    """The offline model behind a context that is too small for the first questions."""
+
+    def __init__(self, characters: int):
+        self.characters, self.offline, self.asked = characters, Offline(0), []
+
+    def answer(self, request: Request) -> Answer:
+        self.asked.append(request.text)
+        if len(request.text) > self.characters:
+            raise PromptTooLong(f"short: {len(request.text)} characters are too many")
+        return self.offline.answer(request)
+
+
+def small_run(folder: Path, papers: Path) -> Run:
+    settings = {"task": str(Path(__file__).parent / "tasks" / "slope"), "runs": folder, "rounds": 1, "ideas": 1,
+                "sandbox": {"kind": "none"}, "papers": {"folder": papers, "arxiv": False, "keep": 1}}  # fmt: skip
+    return start(Settings.model_validate(settings))
+
+
+def test_a_prompt_that_does_not_fit_is_asked_shorter_noted_and_replayed_the_same(
+    tmp_path: Path,
+) -> None:
+    papers = tmp_path / "papers"
+    papers.mkdir()
+    for number in range(12):
+        text = (
+            f"Descent on a line, part {number}\n\nAbstract\n"
+            + f"We raise the rate of step {number}. " * 60
+        )
+        (papers / f"{number}.txt").write_text(text)
+    run = small_run(tmp_path / "runs", papers)
+    lab, model = open_lab(run), ShortSighted(9_000)
+    research(replace(lab, model=Recorded(model, run.folder / "calls.jsonl")))
+    assert any(len(text) > 9_000 for text in model.asked)
+    assert any(
+        "too long for the model; asked with abstracts cut short" in note for note in run.notes()
+    )
+
+    again = small_run(tmp_path / "again", papers)
+    replayed = Recorded(Replay(run.folder / "calls.jsonl"), again.folder / "calls.jsonl")
+    research(replace(open_lab(again), model=replayed))
+    (first,), (second,) = (sorted(r.folder.glob("round-*/*/feedback.json")) for r in (run, again))
+    assert read(first, Lesson).verdict == read(second, Lesson).verdict
+
+
+def test_where_nothing_is_left_to_leave_out_the_run_stops_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "papers").mkdir()
+    run = small_run(tmp_path / "runs", tmp_path / "papers")
+    with pytest.raises(PromptTooLong, match="characters are too many"):
+        research(
+            replace(open_lab(run), model=Recorded(ShortSighted(10), run.folder / "calls.jsonl"))
+        )

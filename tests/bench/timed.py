@@ -12,7 +12,7 @@ from typing import Any
 from autoresearch.assembly import open_lab, start
 from autoresearch.config import Settings
 from autoresearch.harness import Lab
-from autoresearch.llm import Recorded
+from autoresearch.journal import Recorded
 from autoresearch.offline import Offline
 
 SLOPE = Path(__file__).parents[1] / "tasks" / "slope"

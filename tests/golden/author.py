@@ -19,7 +19,8 @@ from autoresearch.assembly import open_lab, start
 from autoresearch.cassette import write_cassette
 from autoresearch.config import PaperSettings, SandboxSettings, Settings
 from autoresearch.errors import ModelError
-from autoresearch.llm import Answer, Recorded, Request
+from autoresearch.journal import Recorded
+from autoresearch.llm import Answer, Request
 from autoresearch.loop import research
 from autoresearch.prompts import shipped
 from tests.engine import BASE_IMAGE
