@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from autoresearch.report import Row, best_of, claims_part, headline, ideas_table, rows_of
+from autoresearch.spending import spending_part
 from autoresearch.store import Run
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def summary(run: Run, console: "Console", limit: int = SHOWN) -> None:
         console.print(
             f"the {limit} largest gains of {len(rows)} ideas; `show --all` shows every one"
         )
-    claims = claims_part(run)
-    if claims is not None:
-        console.print(claims)
+    for part in (claims_part(run), spending_part(run)):
+        if part is not None:
+            console.print(part)
 
 
 def _live(run: Run, console: "Console", stop: threading.Event) -> None:

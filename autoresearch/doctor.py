@@ -71,14 +71,21 @@ def _sandbox(settings: Settings, kind: str) -> Finding:
             found = probe(sandbox, sandbox.environment(Path(empty)))
     except SandboxError as error:
         return False, f"sandbox {kind}", escape(str(error))
-    held = [finding.name for finding in found.findings if finding.ok]
-    broken = [f"{f.name}: wanted {f.wanted}, found {f.found}" for f in found.findings if not f.ok]
-    said = f"{sandbox.name}; enforced: {', '.join(held)}"
+    lines = [
+        f"  {f.name}: {f.found}" + ("" if f.ok else f"  <- WANTED {f.wanted}")
+        for f in found.findings
+    ]
     return (
         found.holds,
         f"sandbox {kind}",
-        escape(said + ("; NOT: " + "; ".join(broken) if broken else "")),
+        escape(
+            "\n".join([f"{sandbox.name}{_advice_on(sandbox.name)}; a probe inside found", *lines])
+        ),
     )
+
+
+def _advice_on(name: str) -> str:
+    return " (install bubblewrap for namespaces)" if "no namespaces" in name else ""
 
 
 def _gpu() -> Finding:

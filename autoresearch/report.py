@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoresearch.ledger import Budget, Ledger, budget_of
 from autoresearch.records import (
     Agenda,
     Claims,
@@ -15,7 +14,7 @@ from autoresearch.records import (
     Lesson,
     Outcome,
 )
-from autoresearch.roles import ROLES
+from autoresearch.spending import spending_line
 from autoresearch.store import Run, list_runs, read
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def headline(run: Run) -> "RenderableType":
     floor = floor_of_run(run)
     if floor is not None:
         facts["baseline"] = _floor_line(run, floor)
-    facts["spent"] = spending(run)
+    facts["spent"] = spending_line(run)
     for name, value in facts.items():
         grid.add_row(f"[dim]{name}[/dim]", plain(value))
     return grid
@@ -133,23 +132,6 @@ def model_name(run: Run) -> str:
     if name.startswith("replay:"):
         return f"{name} ({run.manifest.get('origin', 'recorded')})"
     return "offline (no language model)" if name == "offline" else name
-
-
-def spending(run: Run) -> str:
-    """What the ledger says, and the budget."""
-    path = run.folder / "ledger.jsonl"
-    if not path.is_file():
-        return "nothing"
-    totals = Ledger(path, Budget()).totals()
-    calls = sum(spent.calls for role, spent in totals.roles.items() if role in ROLES)
-    spent, held = totals.overall, totals.overall.unsettled
-    parts = [
-        f"${spent.dollars:.4f}", f"{spent.tokens:,} tokens in {calls} calls", f"{spent.gpu_seconds / 3600:.2f} GPU-h",
-        f"{spent.cpu_seconds / 60:.1f} CPU-min", f"{totals.wall_seconds / 60:.1f} min",
-    ]  # fmt: skip
-    if held and state_of(run) != "running":
-        parts.append(f"{held} calls or runs that were cut off counted at their worst case")
-    return "; ".join(parts) + f"; {budget_of(run).describe()}"
 
 
 def _floor_line(run: Run, floor: Floor) -> str:

@@ -28,6 +28,7 @@ LAYERS = [
     {"mutations"},
     {"rewrites"},
     {"alternatives", "sourcecode"},
+    {"spending"},
     {"ledger", "shortening"},
     {"store", "documents", "faults", "differences", "redaction", "leash"},
     {"prompts"},

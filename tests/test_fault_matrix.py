@@ -12,13 +12,14 @@ import pytest
 
 from autoresearch.assembly import open_lab, start
 from autoresearch.config import Settings
-from autoresearch.errors import ModelError
+from autoresearch.errors import ModelError, Outage
 from autoresearch.journal import Recorded
 from autoresearch.llm import Answer, Request
 from autoresearch.loop import research
 from autoresearch.offline import Offline
 from autoresearch.records import Lesson
 from autoresearch.roles import ROLE_OF, ROLES
+from autoresearch.routing import chain_of
 from autoresearch.store import Run, read
 from tests.endpoint import Endpoint, Reply, error, filtered, refusal, reset, slow
 
@@ -153,3 +154,32 @@ def test_a_lasting_fault_stops_at_once_saying_what_to_do_and_the_run_goes_on_whe
         worked_on(Run(run.folder))
     assert results(run) == results(recorded)
     assert len(script.asked) == len(set(script.asked))  # nothing is asked for twice
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_server_whose_name_is_unknown_is_an_outage_that_a_fallback_takes_over(
+    recorded: Run, papers: Path, tmp_path: Path, role: str
+) -> None:
+    script = Script(recorded, "none", None)
+    with Endpoint(script) as endpoint:
+        nowhere = {
+            "name": "openai/far",
+            "api_base": "http://no-such-host.invalid/v1",
+            "price": "0,0",
+        }
+        alone = provider(endpoint) | {"retries": 0, role: nowhere}
+        run = new_run(tmp_path / "alone", papers, **alone)
+        with pytest.raises(Outage, match="resume"):
+            worked_on(run)
+        helped = alone | {role: nowhere | {"fallback": ["openai/test"]}}
+        run = new_run(tmp_path / "helped", papers, **helped)
+        # A fallback of the same provider would be asked where the first one is: name its own server.
+        if any("no-such-host" in str(link) for link in servers(run, role)[1:]):
+            pytest.fail("the fallback would be sent to the server that is not there")
+        worked_on(run)
+    assert results(run) == results(recorded)
+    assert any("is asked instead" in note for note in run.notes())
+
+
+def servers(run: Run, role: str) -> list[str | None]:
+    return [each.api_base for each in chain_of(run.settings.model, role)]  # type: ignore[arg-type]

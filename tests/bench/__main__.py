@@ -1,17 +1,18 @@
 """Benchmarks: they print figures with the goal beside them and fail nothing.
 
-python -m tests.bench [overhead] [makespan] [large] [help]
+python -m tests.bench [overhead] [makespan] [large] [help] [calls]
 """
 
 import sys
 
-from tests.bench import large, makespan, overhead, startup
+from tests.bench import calls, large, makespan, overhead, startup
 
 BENCHES = {
     "overhead": overhead.main,
     "makespan": makespan.main,
     "large": large.main,
     "help": startup.main,
+    "calls": calls.main,
 }
 
 for name in sys.argv[1:] or BENCHES:
