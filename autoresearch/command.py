@@ -133,7 +133,7 @@ def _run(program: tuple[str, ...], prompt: str, folder: Path, seconds: float) ->
                 pass_fds=(reading,),
                 start_new_session=True,  # an interrupt from the keyboard is for this process alone
             )
-        except BaseException:
+        except OSError:
             os.close(lifeline)
             raise
         finally:

@@ -224,9 +224,8 @@ def create_run(settings: Settings, task_folder: Path, facts: Mapping[str, Any]) 
             shutil.copytree(task_folder, aside / "task", ignore=ignored)
             write(aside / "run.toml", tomli_w.dumps(manifest))
             aside.rename(folder)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)  # nothing is there any more when all went well
     except shutil.Error as error:
         raise BadInput(f"cannot copy the task to {folder}: {error.args[0][0][2]}") from None
     except OSError as error:
