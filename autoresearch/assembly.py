@@ -20,7 +20,7 @@ from autoresearch.llm import Model
 from autoresearch.metering import Meter, MeteredSandbox
 from autoresearch.offline import Offline
 from autoresearch.papers import open_library
-from autoresearch.prices import freeze, price_list, thaw
+from autoresearch.prices import freeze, parse_price, price_list, thaw
 from autoresearch.prompts import Prompts, shipped
 from autoresearch.redaction import redactor
 from autoresearch.roles import ROLES
@@ -40,11 +40,13 @@ def start(settings: Settings) -> Run:
     """A new run directory for these settings, or an error before anything is made."""
     folder = find_task(settings.task, shipped("sandboxes"))
     task = load_task(folder)
-    topic = settings.topic or task.topic
+    topic = settings.topic.strip() or task.topic.strip()
     if not topic:
         raise BadInput(f"no topic: give one after `run`, or set topic in {folder}/task.toml")
     prompts = Prompts(settings.prompts)
     Budget.parse(settings.budget)
+    if settings.model.price is not None:
+        parse_price(settings.model.price)
     _check_trust(settings)
     prices: dict[str, Price] = {}
     if needs_provider(settings.model.name):
@@ -235,6 +237,7 @@ def _check_writable(runs: Path) -> None:
     """Refuse before minutes of building an environment, not after."""
     from autoresearch.store import cannot_write
 
+    missing = [path for path in (runs, *runs.parents) if not path.exists()]
     try:
         runs.mkdir(parents=True, exist_ok=True)
         aside = runs / ".writable"
@@ -242,5 +245,7 @@ def _check_writable(runs: Path) -> None:
             aside.write_bytes(b"\0" * 65536)
         finally:
             aside.unlink(missing_ok=True)
+            for path in missing:
+                path.rmdir()  # nothing is created before all is known to be good
     except OSError as error:
         raise cannot_write(runs, error) from None

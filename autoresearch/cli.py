@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded
+from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded, RunFailed
 
 if TYPE_CHECKING:
     from autoresearch.config import Settings
@@ -135,8 +135,9 @@ def show(
     rows = rows_of(found)
     chosen = [row for row in rows if idea in (row.idea.slug, f"{row.round}.{row.number}")]
     if not chosen:
-        some = ", ".join(row.idea.slug for row in rows[:8]) or "none yet"
-        raise BadInput(f"no idea {idea!r} in {found.folder}; there are: {some}")
+        some = ", ".join(f"{row.round}.{row.number} {row.idea.slug}" for row in rows[:8])
+        more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
+        raise BadInput(f"no idea {idea!r} in {found.folder}; there are: {some or 'none yet'}{more}")
     for part in idea_page(found, chosen[0]):
         console.print(part)
 
@@ -206,15 +207,19 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
         lab = open_lab(found)
         console.print(f"run {found.folder}", highlight=False)
         console.print(f"sandbox: {lab.sandbox.name}", highlight=False)
+        ended = None
         try:
             with watching(found, console):
                 research(lab)
-        except BudgetEnded:
-            summary(found, console)
-            raise
+        except BudgetEnded as error:
+            ended = error
+        except RunFailed as error:
+            raise type(error)(f"{error} [autoresearch resume {found.folder.name}]") from None
         finally:
             lab.workspace.clear()
     summary(found, console)
+    if ended is not None:
+        raise ended
 
 
 def _stop_on_interrupt(found: "Run") -> None:

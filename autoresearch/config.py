@@ -78,7 +78,7 @@ def load_settings(
     Raises BadInput naming the key, and the file and line where there is one.
     """
     file = folder / FILE
-    text = file.read_text() if file.exists() else ""
+    text = _read_toml(file, BadInput) if file.exists() else ""
     merged = _merge(defaults, _parse_toml(text, file, BadInput))
     for key, value in options.items():
         if value is not None:
@@ -184,8 +184,11 @@ def load_task(folder: Path) -> Task:
     missing = [name for name in TASK_FILES if not (folder / name).exists()]
     if missing:
         raise TaskError(f"{folder}: {', '.join(missing)} missing; see the README on tasks")
+    for link in (path for path in folder.rglob("*") if path.is_symlink()):
+        if not link.resolve().is_relative_to(folder.resolve()):
+            raise TaskError(f"{link} leads out of the task's folder: put a copy in its place")
     file = folder / "task.toml"
-    text = file.read_text()
+    text = _read_toml(file, TaskError)
     try:
         parsed = _TaskFile.model_validate(_parse_toml(text, file, TaskError))
         experiment = parsed.experiment
@@ -237,6 +240,15 @@ def parse_size(value: str | int) -> int:
 
 
 # --- saying what is wrong, and where ------------------------------------------------------------
+
+
+def _read_toml(file: Path, kind: type[BadInput]) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise kind(f"{file}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise kind(f"{file}: cannot be read: {error.strerror}") from None
 
 
 def _parse_toml(text: str, file: Path, kind: type[BadInput]) -> dict[str, Any]:

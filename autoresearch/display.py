@@ -60,11 +60,11 @@ def _screen(run: Run, began: float, height: int) -> "RenderableType":
     from rich.console import Group
 
     rows = rows_of(run)
-    room = max(4, height - 16)
+    room = max(4, height - 15)
     elapsed = time.monotonic() - began
     status = f"[bold]{_phase(run, rows)}[/bold]  {int(elapsed // 60)}:{int(elapsed % 60):02} here"
     notes = [f"[yellow]{note}[/yellow]" for note in run.notes()[-3:]]
-    return Group(headline(run), status, *notes, ideas_table(run, rows[-room:]))
+    return Group(headline(run), status, *notes, ideas_table(run, rows[-room:], compact=True))
 
 
 def _phase(run: Run, rows: list[Row]) -> str:
@@ -101,11 +101,9 @@ def _lines(run: Run, console: "Console", stop: threading.Event) -> None:
 def _events(run: Run) -> list[str]:
     rows = rows_of(run)
     done = [row for row in rows if row.lesson is not None]
-    return [
-        *run.notes(),
-        *([] if done and len(done) < len(rows) else [_phase(run, rows)]),
-        *map(_event, done),
-    ]
+    over = (run.folder / "claims.json").is_file()
+    phase = [] if over or (done and len(done) < len(rows)) else [_phase(run, rows)]
+    return [*run.notes(), *map(_event, done), *phase]
 
 
 def _event(row: Row) -> str:

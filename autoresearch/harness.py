@@ -32,7 +32,7 @@ from autoresearch.records import (
 from autoresearch.sandbox import Environment, Job, Purpose, Sandbox
 from autoresearch.sandbox.results import Refused, read_json
 from autoresearch.shortening import shortened
-from autoresearch.store import Desk
+from autoresearch.store import Desk, first_problem
 from autoresearch.workspace import Workspace
 
 R = TypeVar("R", bound=Record)
@@ -205,8 +205,9 @@ def score_predictions(
             )
         found = _ScoreFile.model_validate(read_json(out / "score.json", SCORE_BYTES))
     except (Refused, ValidationError, ValueError, OSError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         return _unscored(
-            lab, split, f"the scorer left no readable score.json: {last_line(str(error))}"
+            lab, split, f"the scorer left no readable score.json: {last_line(problem)}"
         )
     finally:
         shutil.rmtree(out, ignore_errors=True)

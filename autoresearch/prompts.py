@@ -42,6 +42,9 @@ class Prompts:
     def __init__(self, own: Path | None = None):
         if own is not None and not own.is_dir():
             raise BadInput(f"prompts: {own} is not a folder")
+        for file in sorted(own.rglob("*.md")) if own else ():
+            if file.relative_to(own or file).with_suffix("").as_posix() not in VARIABLES:
+                raise BadInput(f"{file} replaces no prompt; there are: {', '.join(VARIABLES)}")
         folders = [folder for folder in (own, shipped("prompts")) if folder is not None]
         self.texts = {name: _read(name, folders) for name in VARIABLES}
         for name, text in self.texts.items():

@@ -1,6 +1,5 @@
 """A run as a person reads it: read from its directory, shown as tables. No state of its own."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,13 +44,13 @@ class Row:
             return "waiting"
         names = {path.name for path in self.folder.iterdir()}
         if "practice.json" in names:
-            return "in review"
+            return "review"
         seeds = sum(name.startswith("seed-") and name.endswith("-score.json") for name in names)
         if any(name.startswith("seed-") for name in names):
-            return f"measuring, {seeds + 1} seeds done"
+            return f"{seeds + 1} seeds"
         attempt = sum(name.endswith("-patch.json") for name in names)
         ran = sum(name.endswith("-run.json") for name in names)
-        return f"attempt {attempt}: running" if attempt > ran else f"attempt {attempt + 1}: writing"
+        return f"running {attempt}" if attempt > ran else f"writing {attempt + 1}"
 
 
 def rows_of(run: Run) -> list[Row]:
@@ -149,8 +148,9 @@ def metric_of(run: Run) -> str:
     return load_task(run.task_folder).metric
 
 
-def ideas_table(run: Run, rows: list[Row]) -> "Table":
-    """All ideas with attempts, verdict, score and gain; the caption says where numbers are from."""
+def ideas_table(run: Run, rows: list[Row], compact: bool = False) -> "Table":
+    """All ideas with attempts, verdict, score and gain; the caption says where numbers are from.
+    `compact` is one line an idea, for a live screen."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -161,31 +161,33 @@ def ideas_table(run: Run, rows: list[Row]) -> "Table":
         show_edge=False,
         pad_edge=False,
         caption=f"score: {metric_of(run)} on validation, mean over the seeds run (up to {seeds}), from "
-        "score.py. gain: paired with the baseline's seeds, ± half a 95 % interval.",
+        f"score.py. gain: paired with the baseline's seeds, ± half a 95 % interval. {_level(run, floor)}",
         caption_justify="left",
     )
     for name in ("#", "tries", "verdict", "score", "gain"):
         table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
         if name == "#":
-            table.add_column("idea", overflow="fold", min_width=20)
-    scores = {r.idea.slug: r.lesson.verdict.score for r in rows if r.lesson}
+            table.add_column("idea", overflow="ellipsis" if compact else "fold", no_wrap=compact)
     for row in rows:
-        table.add_row(f"{row.round}.{row.number}", plain(_title(row, scores)), *_outcome_cells(row))
+        title = row.idea.slug if compact else _title(row)
+        table.add_row(f"{row.round}.{row.number}", plain(title), *_outcome_cells(row, compact))
     return table
 
 
-def _title(row: Row, scores: Mapping[str, float | None]) -> str:
-    """The slug, and below it the parent with its score: an idea may improve on the baseline and yet
-    fall behind the idea it was built on."""
-    if row.idea.parent is None:
-        return row.idea.slug
-    score = scores.get(row.idea.parent)
-    return f"{row.idea.slug}\n↳ on {row.idea.parent}" + (
-        f" {score:.4f}" if score is not None else ""
-    )
+def _level(run: Run, floor: Floor | None) -> str:
+    planned = run.settings.rounds * run.settings.ideas
+    if floor is None:
+        return ""
+    return f"verdicts: p below {floor.alpha:.2g}, {run.settings.alpha:g} over the {planned} ideas planned."
 
 
-def _outcome_cells(row: Row) -> tuple[str, str, str, str]:
+def _title(row: Row) -> str:
+    """The slug, and below it the parent: an idea may improve on the baseline and yet fall behind the
+    idea that it was built on."""
+    return row.idea.slug if row.idea.parent is None else f"{row.idea.slug}\n↳ {row.idea.parent}"
+
+
+def _outcome_cells(row: Row, compact: bool) -> tuple[str, str, str, str]:
     if row.lesson is None:
         return "", f"[dim]{row.progress()}[/dim]", "", ""
     verdict = row.lesson.verdict
@@ -195,8 +197,13 @@ def _outcome_cells(row: Row) -> tuple[str, str, str, str]:
         str(row.lesson.attempts),
         f"[{style}]{verdict.outcome.value}[/{style}]",
         score,
-        _gain(row.lesson),
+        _gain(row.lesson) + ("" if compact else _over_parent(row.lesson)),
     )
+
+
+def _over_parent(lesson: Lesson) -> str:
+    gain = lesson.verdict.over_parent
+    return "" if gain is None else f"\n{gain:+.4f} on parent"
 
 
 def _gain(lesson: Lesson) -> str:
@@ -249,9 +256,13 @@ def runs_table(runs: Path) -> "Table":
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("run", no_wrap=True)
-    for name in ("state", "topic", "model", "ideas", "improved"):
-        table.add_column(name, justify="right" if name in ("ideas", "improved") else "left")
+    table.add_column(
+        "run", no_wrap=True, min_width=max((len(f.name) for f in list_runs(runs)), default=3)
+    )
+    table.add_column("state", no_wrap=True, min_width=11)
+    for name in ("ideas", "improved"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+    table.add_column("topic", overflow="ellipsis", no_wrap=True, max_width=60)
     for folder in list_runs(runs):
         run = Run(folder)
         rows = rows_of(run)
@@ -260,8 +271,8 @@ def runs_table(runs: Path) -> "Table":
         ]
         done = sum(row.lesson is not None for row in rows)
         table.add_row(
-            folder.name, state_of(run), plain(run.settings.topic), model_name(run),
-            f"{done}/{len(rows)}", str(len(good)),
+            folder.name, state_of(run), f"{done}/{len(rows)}", str(len(good)),
+            plain(run.settings.topic),
         )  # fmt: skip
     return table
 

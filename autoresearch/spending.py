@@ -28,8 +28,9 @@ def spending_line(run: Run) -> str:
         f"{totals.wall_seconds / 60:.1f} min",
         budget_of(run).describe(),
     ]
-    if spent.unsettled and not run.is_held():  # in a running one they are still going on
-        parts.append(f"{spent.unsettled} calls or runs that were cut off count at their worst case")
+    if spent.unsettled:
+        what = "are going on and" if run.is_held() else "were cut off and"
+        parts.append(f"{spent.unsettled} calls or runs {what} count at their worst case")
     return "; ".join(parts)
 
 

@@ -73,14 +73,17 @@ def read(path: Path, record: type[T]) -> T:
     try:
         return record.model_validate_json(path.read_bytes())
     except (ValidationError, OSError) as error:
-        problem = str(error).splitlines()[-1] if isinstance(error, OSError) else _first(error)
+        problem = (
+            str(error).splitlines()[-1] if isinstance(error, OSError) else first_problem(error)
+        )
         raise RecordError(
             f"{path}: not a readable {record.__name__} ({problem}); "
             "delete that file and resume: only its step is done again"
         ) from None
 
 
-def _first(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong with a record, as "field: what"."""
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where}: {first['msg']}" if where else first["msg"]

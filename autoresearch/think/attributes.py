@@ -26,6 +26,10 @@ def _read_papers(lab: Lab) -> Reading:
     order = sorted(scores, key=lambda score: -score.score)
     by_id = {paper.id: paper for paper in papers}
     kept = [by_id[score.paper] for score in order if score.score >= lab.settings.papers.keep]
+    if papers and not kept:
+        lab.note(
+            f"none of the {len(papers)} papers found scored {lab.settings.papers.keep} or more"
+        )
     return Reading(
         attributes=attributes, papers=tuple(kept), scores=tuple(order), retrieved=len(papers)
     )

@@ -129,7 +129,7 @@ def test_an_interpreter_and_inputs_in_a_closed_home_work_and_the_rest_of_it_is_n
             inputs={"data": home / "data"},
         )
     )
-    assert execution.stdout == f"rows {environment.reference}\nclosed\n", execution
+    assert execution.stdout == "rows /environment\nclosed\n", execution
     assert (home / "key").read_text() == "secret"
 
 
