@@ -24,7 +24,7 @@ from autoresearch.prices import freeze, parse_price, price_list, thaw
 from autoresearch.prompts import Prompts, shipped
 from autoresearch.redaction import redactor
 from autoresearch.roles import ROLES
-from autoresearch.routing import WHOLE_RUN, Router, check_models, open_model
+from autoresearch.routing import Router, check_models, open_model
 from autoresearch.sandbox import Environment, Sandbox
 from autoresearch.sandbox.environments import cache_folder
 from autoresearch.sandbox.probe import probe
@@ -33,7 +33,7 @@ from autoresearch.workspace import Workspace
 
 
 def needs_provider(model: str) -> bool:
-    return not model.startswith(WHOLE_RUN)
+    return model != "offline" and not model.startswith("replay:")
 
 
 def start(settings: Settings) -> Run:
@@ -43,6 +43,8 @@ def start(settings: Settings) -> Run:
     topic = settings.topic.strip() or task.topic.strip()
     if not topic:
         raise BadInput(f"no topic: give one after `run`, or set topic in {folder}/task.toml")
+    if shutil.which("git") is None:
+        raise BadInput("git is not installed: every attempt is a commit; install it")
     prompts = Prompts(settings.prompts)
     Budget.parse(settings.budget)
     if settings.model.price is not None:
@@ -62,13 +64,25 @@ def start(settings: Settings) -> Run:
         **_facts(prompts, sandbox, environment),
     }
     kind = settings.sandbox.model_copy(update={"kind": kind_of(sandbox)})
-    frozen = settings.model_copy(update={"topic": topic, "task": str(folder), "sandbox": kind})
+    frozen = settings.model_copy(
+        update={"topic": topic, "task": str(folder), "sandbox": kind, **_resolved(settings)}
+    )
     recorded = recorded_run(settings)
     if recorded is not None:
         run = create_run(frozen, folder, facts | _facts_of(recorded))
         _take_searches(recorded, run.folder)
         return run
     return create_run(frozen, folder, facts)
+
+
+def _resolved(settings: Settings) -> dict[str, Any]:
+    """The user's folders, so that a run can be resumed from anywhere."""
+    own, papers = settings.prompts, settings.papers
+    folder = papers.folder and papers.folder.resolve()
+    return {
+        "prompts": own and own.resolve(),
+        "papers": papers.model_copy(update={"folder": folder}),
+    }
 
 
 def open_lab(run: Run) -> Lab:
@@ -79,6 +93,7 @@ def open_lab(run: Run) -> Lab:
     task = load_task(run.task_folder)
     environment = sandbox.environment(run.task_folder)
     was = run.manifest["sandbox"]["environment"]
+    _check_same_sandbox(run, sandbox)
     if environment.key != was:
         raise BadInput(
             f"the environment of {run.folder} was {was} and is now {environment.key}: scores would "
@@ -96,6 +111,18 @@ def open_lab(run: Run) -> Lab:
         desk=run.desk,
         note=run.note,
     )
+
+
+def _check_same_sandbox(run: Run, sandbox: Sandbox) -> None:
+    """A run must not go on behind a lower wall than it says it has."""
+    was = run.manifest["sandbox"]["name"]
+    if sandbox.name == was:
+        return
+    if kind_of(sandbox) != "docker":
+        raise BadInput(
+            f"{run.folder} ran in {was}; here it would run in {sandbox.name}: start a new run"
+        )
+    run.note(f"the sandbox was {was} and is now {sandbox.name}")
 
 
 def open_sandbox(settings: Settings) -> Sandbox:
@@ -172,7 +199,9 @@ def recorded_defaults(settings: Settings) -> dict[str, Any]:
     recorded = recorded_run(settings)
     if recorded is None:
         return {}
-    return {**recorded.settings, "task": str(recorded.folder / "task")}
+    # What holds generated code is for whoever runs it to say, not for the recording.
+    kept = {key: value for key, value in recorded.settings.items() if key != "sandbox"}
+    return {**kept, "task": str(recorded.folder / "task")}
 
 
 def _facts_of(recorded: Recording) -> dict[str, Any]:

@@ -5,7 +5,9 @@ Nothing here depends on how fast a machine happened to be, so that a replayed ru
 
 import json
 import statistics
+import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from autoresearch.harness import Lab
@@ -69,6 +71,7 @@ def _share(share: float) -> str:
     return "over 75 %"
 
 
+@lru_cache(maxsize=4)
 def describe_data(folder: Path) -> str:
     """One line a file: arrays with shape, type and range, tables with columns and rows."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -87,7 +90,7 @@ def _describe(path: Path) -> str:
             return _shape(json.loads(path.read_text()))[:600]
         if path.suffix in (".csv", ".tsv", ".jsonl", ".txt"):
             return _describe_lines(path)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, RecursionError, zipfile.BadZipFile) as error:
         return f"{size:,} bytes ({error})"
     return f"{size:,} bytes"
 

@@ -214,7 +214,8 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
         except BudgetEnded as error:
             ended = error
         except RunFailed as error:
-            raise type(error)(f"{error} [autoresearch resume {found.folder.name}]") from None
+            error.args = (f"{error} [autoresearch resume {found.folder.name}]",)
+            raise
         finally:
             lab.workspace.clear()
     summary(found, console)
@@ -279,7 +280,7 @@ def main() -> None:
 
 
 def _fail(message: str, exit_code: int, notes: Iterable[str] = ()) -> NoReturn:
-    sys.stderr.write(
-        "".join(f"{line}\n" for line in (f"error: {' '.join(message.split())}", *notes))
-    )
+    lines = (f"error: {' '.join(message.split())}", *"\n".join(notes).splitlines())
+    shown = ("".join(c for c in line if c.isprintable()) for line in lines)
+    sys.stderr.write("".join(f"{line}\n" for line in shown))
     sys.exit(exit_code)

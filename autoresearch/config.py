@@ -184,6 +184,8 @@ def load_task(folder: Path) -> Task:
     missing = [name for name in TASK_FILES if not (folder / name).exists()]
     if missing:
         raise TaskError(f"{folder}: {', '.join(missing)} missing; see the README on tasks")
+    if not any(path.is_file() for path in (folder / "baseline").rglob("*")):
+        raise TaskError(f"{folder / 'baseline'} holds no file: put the code to improve there")
     for link in (path for path in folder.rglob("*") if path.is_symlink()):
         if not link.resolve().is_relative_to(folder.resolve()):
             raise TaskError(f"{link} leads out of the task's folder: put a copy in its place")

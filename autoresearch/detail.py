@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from autoresearch.records import Attempt, Lesson, Trial
-from autoresearch.report import STYLES, Row, model_name, number, plain
+from autoresearch.report import STYLES, Row, model_name, number, plain, printable
 from autoresearch.store import Run, read
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _trial_parts(trial: Trial) -> list["RenderableType"]:
     if trial.diff:
         parts += [
             "\n[bold]diff against the baseline[/bold]",
-            Syntax(trial.diff, "diff", word_wrap=True),
+            Syntax(printable(trial.diff), "diff", word_wrap=True),
         ]
     if trial.measurements:
         scores = ", ".join(f"seed {m.seed}: {number(m.value)}" for m in trial.measurements)
@@ -44,7 +44,7 @@ def _trial_parts(trial: Trial) -> list["RenderableType"]:
 
 def _attempt_line(attempt: Attempt) -> str:
     run = attempt.measurement.execution if attempt.measurement else None
-    ran = f", {run.reason} after {run.seconds:.1f} s" if run else ""
+    ran = f", {plain(run.reason)} after {run.seconds:.1f} s" if run else ""
     commit = f" {attempt.commit[:10]}" if attempt.commit else ""
     if attempt.failure is None:
         return f"{attempt.number + 1}{commit}: ran{ran}"

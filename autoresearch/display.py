@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from autoresearch.report import Row, best_of, claims_part, headline, ideas_table, rows_of
+from autoresearch.report import (
+    Row,
+    best_of,
+    claims_part,
+    headline,
+    ideas_table,
+    plain,
+    printable,
+    rows_of,
+)
 from autoresearch.spending import spending_part
 from autoresearch.store import Run
 
@@ -63,7 +72,7 @@ def _screen(run: Run, began: float, height: int) -> "RenderableType":
     room = max(4, height - 15)
     elapsed = time.monotonic() - began
     status = f"[bold]{_phase(run, rows)}[/bold]  {int(elapsed // 60)}:{int(elapsed % 60):02} here"
-    notes = [f"[yellow]{note}[/yellow]" for note in run.notes()[-3:]]
+    notes = [f"[yellow]{plain(note)}[/yellow]" for note in run.notes()[-3:]]
     return Group(headline(run), status, *notes, ideas_table(run, rows[-room:], compact=True))
 
 
@@ -93,7 +102,7 @@ def _lines(run: Run, console: "Console", stop: threading.Event) -> None:
         for line in _events(run):
             if line not in said:
                 said.add(line)
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+                console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
         if finished:
             return
 

@@ -93,7 +93,10 @@ def _gpu() -> Finding:
     if path is None:
         return False, "GPU", "no nvidia-smi: tasks with gpus = 0 only"
     query = [path, "--query-gpu=name", "--format=csv,noheader"]
-    ran = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    try:
+        ran = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    except subprocess.TimeoutExpired:
+        return False, "GPU", "nvidia-smi does not answer: look at the driver"
     names = ran.stdout.strip().replace("\n", ", ")
     return ran.returncode == 0 and bool(names), "GPU", names or "nvidia-smi found no GPU"
 

@@ -42,6 +42,7 @@ SCORER_LIMITS = Limits(
 )
 DATA_LIMITS = Limits(timeout=1800, memory=8 * 2**30, disk=8 * 2**30, file=8 * 2**30)
 SCORE_BYTES = 64 * 2**20
+LARGEST_SCORE = 1e100  # what diverged further cannot be averaged or squared
 RECIPE, SCORER = ("python", "data.py"), ("python", "score.py")
 
 
@@ -211,6 +212,8 @@ def score_predictions(
         )
     finally:
         shutil.rmtree(out, ignore_errors=True)
+    if max(map(abs, (found.value or 0.0, *found.examples))) > LARGEST_SCORE:
+        return _unscored(lab, split, f"a score beyond {LARGEST_SCORE:g} is no score")
     if found.value is None:
         return _unscored(lab, split, f"predictions refused: {found.refused or 'no reason given'}")
     return Score(metric=lab.task.metric, split=split, value=found.value, examples=found.examples)

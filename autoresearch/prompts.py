@@ -55,14 +55,22 @@ class Prompts:
         """The prompt's text. `variables` are those of VARIABLES[name]."""
         if name not in self._compiled:  # compiling takes longer than rendering
             self._compiled[name] = _environment().from_string(self.texts[name])
-        return self._compiled[name].render(variables).strip() + "\n"
+        from jinja2 import TemplateError
+
+        try:
+            return self._compiled[name].render(variables).strip() + "\n"
+        except TemplateError as error:
+            raise BadInput(f"prompt {name}.md: {error.message}") from None
 
 
 def _read(name: str, folders: list[Path]) -> str:
     for folder in folders:
         path = folder / f"{name}.md"
         if path.is_file():
-            return path.read_text()
+            try:
+                return path.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                raise BadInput(f"{path} is not UTF-8 text; save it as UTF-8") from None
     raise BadInput(f"prompt {name}.md is in none of: {', '.join(map(str, folders))}")
 
 

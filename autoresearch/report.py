@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoresearch.errors import BadInput
 from autoresearch.records import (
     Agenda,
     Claims,
@@ -56,7 +57,7 @@ class Row:
 def rows_of(run: Run) -> list[Row]:
     """Every idea on the run's agendas, in order."""
     rows = []
-    for folder in sorted(run.folder.glob("round-*")):
+    for folder in sorted(run.folder.glob("round-*"), key=lambda each: (len(each.name), each.name)):
         number = int(folder.name.removeprefix("round-"))
         if (folder / "think.json").is_file():
             agenda = read(folder / "think.json", Agenda)
@@ -264,8 +265,12 @@ def runs_table(runs: Path) -> "Table":
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     table.add_column("topic", overflow="ellipsis", no_wrap=True, max_width=60)
     for folder in list_runs(runs):
-        run = Run(folder)
-        rows = rows_of(run)
+        try:
+            run = Run(folder)
+            rows = rows_of(run)
+        except BadInput as error:
+            table.add_row(folder.name, "unreadable", "", "", plain(str(error)))
+            continue
         good = [
             row for row in rows if row.lesson and row.lesson.verdict.outcome is Outcome.improved
         ]
@@ -281,4 +286,9 @@ def plain(text: str) -> str:
     """Untrusted text for a terminal: no markup and no control characters."""
     from rich.markup import escape
 
-    return escape("".join(c for c in text if c.isprintable() or c in "\n\t"))
+    return escape(printable(text))
+
+
+def printable(text: str) -> str:
+    """Without control characters, which a terminal would obey."""
+    return "".join(c for c in text if c.isprintable() or c in "\n\t")

@@ -168,14 +168,14 @@ class Run:
     def notes(self) -> list[str]:
         path = self.folder / "notes.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [json.loads(line)["note"] for line in lines if line.endswith("}")]
+        return [str(json.loads(line)["note"]) for line in lines if _is_whole(line)]
 
     def is_held(self) -> bool:
         """Whether some process is working in this run now."""
         path = self.folder / "lock"
         if not path.exists():
             return False
-        with path.open("a") as file:
+        with path.open() as file:
             return not _take(file, fcntl.LOCK_SH)
 
     @contextmanager
@@ -192,6 +192,14 @@ class Run:
             file.write(f"process {os.getpid()} on {socket.gethostname()}, since {_now()}\n")
             file.flush()
             yield
+
+
+def _is_whole(line: str) -> bool:
+    """Not one that a crash cut short."""
+    try:
+        return "note" in json.loads(line)
+    except ValueError:
+        return False
 
 
 def _take(file: IO[str], kind: int) -> bool:
@@ -223,8 +231,7 @@ def create_run(settings: Settings, task_folder: Path, facts: Mapping[str, Any]) 
     try:
         aside.mkdir(parents=True)
         try:
-            ignored = shutil.ignore_patterns("__pycache__", ".git")
-            shutil.copytree(task_folder, aside / "task", ignore=ignored)
+            shutil.copytree(task_folder, aside / "task", ignore=_not_of_the_task(settings.runs))
             write(aside / "run.toml", tomli_w.dumps(manifest))
             aside.rename(folder)
         finally:
@@ -234,6 +241,17 @@ def create_run(settings: Settings, task_folder: Path, facts: Mapping[str, Any]) 
     except OSError as error:
         raise cannot_write(folder, error) from None
     return Run(folder)
+
+
+def _not_of_the_task(runs: Path) -> Callable[[str, list[str]], set[str]]:
+    """What a copy of a task leaves out: also the runs themselves, where they lie inside of it."""
+    usual = shutil.ignore_patterns("__pycache__", ".git")
+    inside = runs.resolve()
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        return usual(folder, names) | {n for n in names if (Path(folder) / n).resolve() == inside}
+
+    return left_out
 
 
 def find_run(name: str, runs: Path) -> Path:

@@ -34,7 +34,19 @@ class Workspace:
         self.clear()  # what a killed run left
         trees.mkdir(parents=True)
         self._lock = threading.Lock()  # git's own locks fail at once instead of waiting
-        self._repo = Repo(folder) if (folder / "HEAD").is_file() else Repo.init(folder, bare=True)
+        # Set where git itself starts us (a hook, `rebase --exec`), and about another repository.
+        for name in [name for name in os.environ if name.startswith("GIT_")]:
+            del os.environ[name]
+        if not folder.is_dir():
+            aside = folder.with_name(f".{folder.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            Repo.init(aside, bare=True)
+            (aside / "info").mkdir(exist_ok=True)
+            (aside / "info" / "attributes").write_text("* -export-ignore -text -filter\n")
+            aside.rename(folder)
+        for lock in folder.rglob("*.lock"):  # of a git that was killed with its run
+            lock.unlink()
+        self._repo = Repo(folder)
         person = {"NAME": "autoresearch", "EMAIL": "autoresearch@localhost", "DATE": created}
         self._environment = {
             # A user's own configuration (signing, hooks, line endings) must not change commits.
@@ -53,6 +65,8 @@ class Workspace:
         if self._find(BASELINE) is None:
             with self.worktree("baseline", None) as tree:
                 shutil.copytree(folder, tree, dirs_exist_ok=True, symlinks=True)
+                for path in (tree, *tree.rglob("*")):
+                    path.chmod(path.stat().st_mode | 0o200)
                 self.commit(tree, BASELINE, "baseline")
         return str(self._git("rev-parse", BASELINE))
 
@@ -122,7 +136,9 @@ class Workspace:
 
         git = Git(at) if at else self._repo.git
         try:
-            return git.execute(["git", *arguments], env=self._environment, **options)
+            said = git.execute(["git", *arguments], env=self._environment, **options)
+            # What is not UTF-8 must not come back as something that cannot be written down.
+            return said.encode("utf-8", "replace").decode() if isinstance(said, str) else said
         except GitCommandError as error:
             if shutil.disk_usage(self.folder).free < 2**16:  # git says it in many ways
                 full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -141,6 +157,7 @@ def matches(path: str, patterns: tuple[str, ...]) -> bool:
     """Whether a relative path is one of the task's editable files. `*` does not cross folders
     unless the pattern has a `**`."""
     return any(
-        fnmatch(path, pattern) and ("**" in pattern or path.count("/") == pattern.count("/"))
+        (fnmatch(path, pattern) and ("**" in pattern or path.count("/") == pattern.count("/")))
+        or (pattern.startswith("**/") and fnmatch(path, pattern[3:]))
         for pattern in patterns
     )

@@ -29,6 +29,7 @@ def make_task(folder: Path, text: str = TASK) -> Path:
     (folder / "baseline").mkdir(parents=True)
     for name in ("data.py", "score.py"):
         (folder / name).touch()
+    (folder / "baseline" / "train.py").touch()
     (folder / "task.toml").write_text(text)
     return folder
 

@@ -155,7 +155,9 @@ def test_replaying_a_run_gives_the_same_results_without_its_model(
     finished: tuple[Run, str], tmp_path: Path
 ) -> None:
     run, _ = finished
-    done = autoresearch("run", "--model", f"replay:{run.folder}", "--runs", str(tmp_path))
+    done = autoresearch(
+        "run", "--model", f"replay:{run.folder}", "--runs", str(tmp_path), "--sandbox", "local"
+    )
     assert done.returncode == 0, done.stderr
     again = Run(list_runs(tmp_path)[0])
     assert [without_times(x) for x in lessons(again)] == [without_times(x) for x in lessons(run)]

@@ -57,6 +57,8 @@ def _judge(trial: Trial, floor: Floor, task: Task) -> Verdict:
     lost = [idea.seed for idea, _ in pairs if idea.value is None]
     if lost:
         return _failed(floor, f"ran with the screening seed but gave no score with seed {lost[0]}")
+    if any(_counts_differ(idea, base) for idea, base in pairs):
+        return _failed(floor, "score.py gave another number of examples than for the baseline")
     scores = [float(idea.value or 0.0) for idea, _ in pairs]
     gains = [
         task.gain(s, float(base.value or 0.0)) for s, (_, base) in zip(scores, pairs, strict=True)
@@ -87,15 +89,20 @@ def _judge(trial: Trial, floor: Floor, task: Task) -> Verdict:
     )
 
 
+def _counts_differ(idea: Measurement, base: Measurement) -> bool:
+    counts = [len(each.score.examples) for each in (idea, base) if each.score]
+    return all(counts) and len(set(counts)) > 1
+
+
 def paired_t(name: str, gains: Sequence[float]) -> Test | None:
-    """Student's paired t-test of mean(gains) > 0; None with fewer than two."""
+    """Student's paired t-test of mean(gains) > 0; None with fewer than two, or without scatter."""
     count = len(gains)
     if count < 2:
         return None
     mean = sum(gains) / count
     error = math.sqrt(sum((gain - mean) ** 2 for gain in gains) / (count - 1) / count)
-    if error < 1e-12 * max(1.0, abs(mean)):  # no scatter at all: a deterministic difference
-        return Test(name, p=0.0 if mean > 0 else 1.0 if mean < 0 else 0.5, low=mean, high=mean)
+    if error < 1e-12 * max(1.0, abs(mean)):  # no scatter: nothing to tell a difference by
+        return None
     from scipy.special import stdtr, stdtrit  # Student's t, without the slow import of scipy.stats
 
     reach = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * error

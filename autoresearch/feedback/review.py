@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from autoresearch.briefing import brief
-from autoresearch.errors import UnusableAnswer
+from autoresearch.errors import PromptRefused, UnusableAnswer
 from autoresearch.harness import Lab
 from autoresearch.records import Analysis, Outcome, Review, Trial, Verdict
 from autoresearch.store import Desk, read
@@ -38,5 +38,5 @@ def _opinion(
             desk, prompt.rpartition("/")[2], prompt, record,
             task=lab.task, setting=brief(lab), trial=trial, verdict=verdict, floor=lab.floor, parent=parent_of(lab, trial),
         )  # fmt: skip
-    except UnusableAnswer:
+    except (UnusableAnswer, PromptRefused):
         return None

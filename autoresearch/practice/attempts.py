@@ -32,7 +32,8 @@ def try_patch(
         return Attempt(number=number, patch=patch, commit=None, measurement=None, failure=failure)
     for path, text in changed.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        (tree / path).write_text(text, encoding="utf-8")
+        ends = "\r\n" if sources.get(path) and b"\r\n" in (tree / path).read_bytes() else "\n"
+        (tree / path).write_text(text, encoding="utf-8", newline=ends)
     commit = lab.workspace.commit(
         tree, f"refs/attempts/{desk.name}/{number}", f"{desk.name}/{number}"
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from autoresearch.briefing import brief
-from autoresearch.errors import UnusableAnswer
+from autoresearch.errors import PromptRefused, UnusableAnswer
 from autoresearch.harness import Lab
 from autoresearch.records import Attempt, Idea, Lesson, Patch
 from autoresearch.store import Desk
@@ -26,7 +26,7 @@ def write_patch(
     def write() -> Patch:
         try:
             return _ask(lab, desk, idea, read_sources(tree, lab.task.editable), attempts)
-        except UnusableAnswer as error:
+        except (UnusableAnswer, PromptRefused) as error:
             return Patch(plan=f"(no usable answer) {error}", edits=())
 
     return desk.step(step, Patch, write)
@@ -53,8 +53,14 @@ def read_sources(tree: Path, editable: tuple[str, ...]) -> dict[str, str]:
     """The editable files' texts as they are in the worktree now."""
     paths = sorted(path for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
     names = {str(path.relative_to(tree)): path for path in paths}
-    return {
-        name: path.read_text(encoding="utf-8", errors="replace")
-        for name, path in names.items()
-        if matches(name, editable) and name != ".git"
-    }
+    chosen = (name for name in names if matches(name, editable) and name != ".git")
+    texts = {name: _text_of(names[name]) for name in chosen}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _text_of(path: Path) -> str | None:
+    """None for a file that is not UTF-8: it would come back damaged from an edit."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return None

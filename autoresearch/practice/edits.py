@@ -1,6 +1,7 @@
 """Edits: search/replace over several files and whole new files, applied exactly or not at all."""
 
 import difflib
+import heapq
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -8,6 +9,10 @@ from autoresearch.records import Edit, Patch
 from autoresearch.workspace import matches
 
 MAX_BYTES = 400_000  # of one file after an edit
+MAX_NAME = 200  # bytes
+LIKELY = 8  # windows that are compared letter by letter
+COMPARED = 1_000  # characters of each
+SHOWN = 60  # lines
 
 
 class Refused(ValueError):
@@ -24,7 +29,7 @@ def apply(
     """
     changed: dict[str, str] = {}
     for edit in patch.edits:
-        _check_path(edit.path, editable)
+        _check_path(edit.path, editable, {*sources, *changed})
         if not edit.search.strip():
             if edit.path in existing or edit.path in changed:
                 raise Refused(
@@ -42,8 +47,13 @@ def apply(
     return changed
 
 
-def _check_path(path: str, editable: tuple[str, ...]) -> None:
+def _check_path(path: str, editable: tuple[str, ...], files: set[str]) -> None:
     parts = PurePosixPath(path).parts
+    if not path.isprintable() or any(len(part.encode()) > MAX_NAME for part in parts):
+        raise Refused("a path is not printable, or a name in it is too long")
+    inside = [str(parent) for parent in PurePosixPath(path).parents if str(parent) in files]
+    if inside:
+        raise Refused(f"{inside[0]} is a file: nothing can be inside it")
     if not parts or path.startswith("/") or ".." in parts or ".git" in parts or "\\" in path:
         raise Refused(f"{path!r} is not a path inside the experiment")
     if not matches(path, editable):
@@ -71,13 +81,18 @@ def nearest(wanted: str, text: str) -> str:
     """The lines of `text` most like `wanted`, with their line numbers."""
     want, lines = wanted.splitlines(), text.splitlines()
     size = max(1, len(want))
-    best, best_ratio = 0, -1.0
-    for start in range(max(1, len(lines) - size + 1)):
-        window = "\n".join(lines[start : start + size])
-        matcher = difflib.SequenceMatcher(None, wanted, window, autojunk=False)
-        if matcher.real_quick_ratio() > best_ratio and matcher.quick_ratio() > best_ratio:
-            ratio = matcher.ratio()
-            if ratio > best_ratio:
-                best, best_ratio = start, ratio
-    shown = lines[best : best + size]
+    known = {line.strip() for line in want if line.strip()}
+    shared = [line.strip() in known for line in lines]
+    starts = range(max(1, len(lines) - size + 1))
+    # Comparing letter by letter is slow: only the windows with the most lines in common are.
+    likely = heapq.nlargest(LIKELY, starts, key=lambda start: sum(shared[start : start + size]))
+    if not any(shared):
+        likely = list(starts)[:: max(1, len(starts) // (4 * LIKELY))]
+    best = max(likely, key=lambda start: _likeness(wanted, lines[start : start + size]))
+    shown = lines[best : best + min(size, SHOWN)]
     return "\n".join(f"{best + i + 1:4} | {line}" for i, line in enumerate(shown))
+
+
+def _likeness(wanted: str, lines: list[str]) -> float:
+    window = "\n".join(lines)[:COMPARED]
+    return difflib.SequenceMatcher(None, wanted[:COMPARED], window, autojunk=False).ratio()

@@ -17,11 +17,11 @@ def check_syntax(sources: Mapping[str, str]) -> Failure | None:
             continue
         try:
             syntax_tree(text, path)
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", None) or 1
             around = text.splitlines()[max(0, line - 3) : line + 2]
             numbered = [f"{max(0, line - 3) + i + 1:4} | {code}" for i, code in enumerate(around)]
-            message = f"{path}, line {line}: {getattr(error, 'msg', error)}"
+            message = f"{path}, line {line}: {getattr(error, 'msg', None) or error or type(error).__name__}"
             return Failure(stage="syntax", message=message, detail="\n".join(numbered))
     return None
 

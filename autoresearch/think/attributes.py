@@ -1,7 +1,7 @@
 """Retrieval: one keyword query, then papers scored on the topic and on what the task takes in and puts
 out, so that a paper of the right field but another kind of task ranks low (Dolphin, section 3.1)."""
 
-from autoresearch.errors import UnusableAnswer
+from autoresearch.errors import PromptRefused, UnusableAnswer
 from autoresearch.harness import Lab
 from autoresearch.records import Attributes, Found, Paper, PaperScore, Query, Ranking, Reading
 
@@ -51,7 +51,7 @@ def _rank(
     variables = {"topic": lab.topic, "task": lab.task, "attributes": attributes, "papers": papers}
     try:
         ranking = lab.ask(lab.desk, f"reading-rank-{start}", "think/rank", Ranking, **variables)
-    except UnusableAnswer:
+    except (UnusableAnswer, PromptRefused):
         ranking = Ranking(scores=())
     given = {score.paper: score for score in ranking.scores}
     unscored = "the model gave this paper no score"

@@ -33,7 +33,7 @@ def think_up(
         rounds_left=lab.settings.rounds - int(desk.name.removeprefix("round-")) - 1,
     )
     known = {paper.id for paper in papers}
-    taken = {lesson.idea.slug for lesson in memory}
+    taken = {"baseline"} | {lesson.idea.slug for lesson in memory}
     slugs = {parent.idea.slug for parent in parents}
     return tuple(_settle(idea, slugs, known, taken) for idea in answer.ideas)
 
@@ -56,7 +56,7 @@ def _settle(idea: Idea, parents: set[str], known: set[str], taken: set[str]) -> 
     """The idea with a slug of its own, citing only papers it was shown, from a parent that exists."""
     slug, number = idea.slug, 2
     while slug in taken:
-        slug, number = f"{idea.slug[:56]}-{number}", number + 1
+        slug, number = f"{idea.slug[:56].rstrip('-')}-{number}", number + 1
     taken.add(slug)
     parent = idea.parent if idea.parent in parents else None
     cites = tuple(cite for cite in idea.cites if cite in known)

@@ -1,6 +1,6 @@
 """Which ideas are worth trying: independent of the bank, and not in the papers found for them."""
 
-from autoresearch.errors import UnusableAnswer
+from autoresearch.errors import PromptRefused, UnusableAnswer
 from autoresearch.harness import Lab
 from autoresearch.records import Candidate, Idea, Lesson, Novelty, Outcome
 from autoresearch.store import Desk
@@ -56,7 +56,7 @@ def _judge(lab: Lab, desk: Desk, candidate: Candidate) -> Candidate:
             lab.desk, step, "think/novelty", Novelty,
             topic=lab.topic, task=lab.task, idea=idea, papers=papers,
         )  # fmt: skip
-    except UnusableAnswer:
+    except (UnusableAnswer, PromptRefused):
         verdict = Novelty(novel="undecided", reason="the model gave no usable judgement")
     closest = f" (closest: {verdict.closest})" if verdict.closest else ""
     said = f"novel: {verdict.novel}: {verdict.reason}{closest}"

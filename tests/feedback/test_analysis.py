@@ -159,9 +159,16 @@ def test_one_seed_without_examples_decides_nothing() -> None:
     assert verdict.outcome is Outcome.maintained and verdict.p is None
 
 
-def test_a_difference_without_scatter_needs_no_t_distribution() -> None:
-    assert paired_t("x", [0.1, 0.1, 0.1]).p == 0.0
-    assert paired_t("x", [0.0, 0.0]).p == 0.5
+def test_seeds_that_do_not_scatter_tell_nothing_apart() -> None:
+    assert paired_t("x", [0.1, 0.1, 0.1]) is None and paired_t("x", [0.0, 0.0]) is None
+    same = [0.8] * 5
+    verdict = judge(trial(measurements([0.800001] * 5)), floor(same), task())
+    assert verdict.outcome is Outcome.maintained and verdict.p is None
+
+
+def test_another_number_of_examples_than_the_baselines_is_a_failure() -> None:
+    verdict = judge(trial(measurements([0.9] * 5, 99)), floor(BASE, 100), task())
+    assert verdict.outcome is Outcome.failed and "number of examples" in verdict.reason
 
 
 def test_under_the_null_few_ideas_are_called_improved() -> None:
