@@ -1,6 +1,7 @@
 """The run directory is the state: whole files or none, one process at a time, errors that name the file."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -103,6 +104,14 @@ def test_a_new_run_is_frozen_whole_with_its_task(tmp_path: Path) -> None:
     assert Run(run.folder).settings.topic == "t" and list_runs(tmp_path / "deep" / "runs") == [
         run.folder
     ]
+
+
+def test_a_run_inside_its_own_task_does_not_copy_itself(tmp_path: Path) -> None:
+    task = tmp_path / "task"
+    shutil.copytree(DIGITS, task)
+    for _ in range(2):
+        run = create_run(Settings(runs=task / "runs", topic="t"), task, {"task": "t"})
+    assert not (run.task_folder / "runs").exists() and (run.task_folder / "task.toml").is_file()
 
 
 def test_a_run_of_another_format_is_refused_with_the_version_to_use(tmp_path: Path) -> None:

@@ -122,6 +122,39 @@ def test_a_users_git_configuration_changes_nothing(
     assert open_in(tmp_path / "two").import_baseline(baseline) == start
 
 
+def test_git_variables_of_a_hook_that_started_us_lead_nowhere(
+    tmp_path: Path, baseline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    subprocess.run(["git", "init", "-q", str(own)], check=True)
+    before = (own / ".git" / "config").read_text()
+    monkeypatch.setenv("GIT_DIR", str(own / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(own))
+    open_in(tmp_path / "run").import_baseline(baseline)
+    assert (own / ".git" / "config").read_text() == before
+
+
+def test_a_lock_that_a_killed_git_left_stops_nobody(tmp_path: Path, baseline: Path) -> None:
+    workspace = open_in(tmp_path)
+    start = workspace.import_baseline(baseline)
+    lock = tmp_path / "code.git" / "refs" / "attempts" / "round-00" / "0-x" / "0.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    assert attempt(open_in(tmp_path), start, "round-00/0-x", "a = 2\n")
+
+
+def test_line_endings_attributes_and_links_of_a_baseline_change_nothing_else(
+    tmp_path: Path, baseline: Path
+) -> None:
+    (baseline / "crlf.py").write_bytes(b"a = 1\r\nb = 2\r\n")
+    (baseline / ".gitattributes").write_text("*.py export-ignore text eol=lf\n")
+    (baseline / "link.py").symlink_to("train.py")
+    workspace = open_in(tmp_path)
+    folder = workspace.export(workspace.import_baseline(baseline))
+    assert (folder / "crlf.py").read_bytes() == b"a = 1\r\nb = 2\r\n"
+    assert (folder / "train.py").is_file() and not (folder / "link.py").exists()
+
+
 @pytest.mark.parametrize(
     ("path", "patterns", "expected"),
     [
@@ -129,6 +162,7 @@ def test_a_users_git_configuration_changes_nothing(
         ("lib/model.py", ("*.py",), False),
         ("lib/model.py", ("lib/*.py",), True),
         ("a/b/c.py", ("**/*.py",), True),
+        ("train.py", ("**/*.py",), True),
         ("train.txt", ("*.py", "*.md"), False),
     ],
 )

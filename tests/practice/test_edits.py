@@ -1,5 +1,7 @@
 """Edits are applied exactly, all of them, or not at all."""
 
+import time
+
 import pytest
 
 from autoresearch.practice.edits import Refused, apply
@@ -44,6 +46,9 @@ def test_an_empty_search_part_makes_a_new_file() -> None:
         ((".git/hooks/x.py", "", "b"), "not a path inside"),
         (("sub/deep.py", "", "b"), "may not be edited"),
         (("train.py", "b = 2", "b = 2"), "change nothing"),
+        (("a" * 300 + ".py", "", "b"), "too long"),
+        (("a\0b.py", "", "b"), "not printable"),
+        (("train.py/x.py", "", "b"), "is a file"),
         (("big.py", "", "x" * 500_000), "larger than"),
     ],
 )
@@ -60,6 +65,20 @@ def test_one_bad_edit_refuses_the_whole_patch() -> None:
 def test_the_nearest_text_is_shown_with_line_numbers() -> None:
     with pytest.raises(Refused, match=r"2 \| b = 2"):
         applied(("train.py", "b  =  2", "b = 3"))
+
+
+def test_the_nearest_text_is_found_quickly_in_a_long_file_of_similar_lines() -> None:
+    lines = [f"value_{n} = compute(value_{n - 1}, {n})" for n in range(5_000)]
+    wanted = [line.replace("compute", "computed") for line in lines[3_000:3_120]]
+    began = time.monotonic()
+    with pytest.raises(Refused, match="no place reads exactly"):
+        apply(
+            patch(("train.py", "\n".join(wanted), "x")),
+            {"train.py": "\n".join(lines)},
+            {"train.py"},
+            ("*.py",),
+        )
+    assert time.monotonic() - began < 5
 
 
 def test_a_star_does_not_reach_into_folders_but_two_do() -> None:

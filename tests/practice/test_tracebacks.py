@@ -68,5 +68,12 @@ def test_a_syntax_error_is_found_before_anything_runs_and_shows_its_lines() -> N
     assert check_syntax({"good.py": "a = 1\n"}) is None
 
 
+def test_a_program_that_is_nested_too_deep_is_a_failure_and_no_crash() -> None:
+    failure = check_syntax({"train.py": "x = " + "-" * 200_000 + "1\n"})
+    assert (
+        failure is not None and failure.stage == "syntax" and failure.message.startswith("train.py")
+    )
+
+
 def test_no_traceback_is_found_where_there_is_none() -> None:
     assert traceback_of("warning: something\n") == ""
