@@ -176,7 +176,7 @@ def test_what_a_leaky_run_would_hold_is_redacted_and_said_and_still_replays(
 
 def test_ordinary_words_are_not_taken_for_secrets(tmp_path: Path) -> None:
     text = (
-        "task-specific-features risk-sensitive-objectives /work/train.py http://host:80/a@b key=5 "
+        "task-specific-features risk-sensitive-objectives /data/train.npy http://host:80/a@b key=5 "
         "/home-made/x Bearer of news disk-and-memory-limits"
     )
     redact = redactor(tmp_path)
