@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from autoresearch.budgets import Budget, budget_of
 from autoresearch.cassette import Recording, open_recording, search_files
 from autoresearch.config import ModelSettings, Settings, find_task, load_task
 from autoresearch.errors import BadInput, SandboxError
 from autoresearch.harness import Lab
 from autoresearch.journal import Recorded, Replay
-from autoresearch.ledger import Budget, Ledger, Price, budget_of
+from autoresearch.ledger import Ledger, Price
 from autoresearch.llm import Model
 from autoresearch.metering import Meter, MeteredSandbox
 from autoresearch.offline import Offline

@@ -6,10 +6,9 @@ cost. Money is counted in whole nano-dollars, so sums are exact.
 
 import math
 import os
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
@@ -18,21 +17,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from autoresearch.errors import BadInput, BudgetEnded, RecordError
+from autoresearch.budgets import UNITS, Budget, Count, Seconds, say
+from autoresearch.errors import BudgetEnded, RecordError
 from autoresearch.records import Record
-from autoresearch.store import Run, cannot_write, read, write
+from autoresearch.store import cannot_write, write
 
-Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0)]
 Dollars = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=40)]
-
-_UNITS = {
-    "nanodollars": {"usd": 10**9},
-    "tokens": {"tok": 1, "ktok": 10**3, "Mtok": 10**6},
-    "gpu_seconds": {"gpuh": 3600},
-    "wall_seconds": {"s": 1, "m": 60, "h": 3600, "d": 86400},
-}
-_SAID = "5usd, 500ktok or 3Mtok, 10gpuh, 90m or 2h (s, m, h, d)"
 
 
 class Amounts(Record):
@@ -70,57 +60,6 @@ class Price(Record):
         return math.ceil(cost * 10**9 / 10**6)
 
 
-class Budget(Record):
-    """The most that a run may spend, over all its sessions; None where there is no bound."""
-
-    nanodollars: Count | None = None
-    tokens: Count | None = None
-    gpu_seconds: Seconds | None = None
-    wall_seconds: Seconds | None = None
-
-    @classmethod
-    def parse(cls, texts: Iterable[str]) -> "Budget":
-        """The budget in texts such as "5usd" or "90m", each kind at most once. Raises BadInput."""
-        caps: dict[str, float] = {}
-        for text in texts:
-            kind, cap = _parse(text)
-            if kind in caps:
-                raise BadInput(f"--budget {text.strip()}: give at most one of each of {_SAID}")
-            caps[kind] = math.floor(cap) if kind in ("nanodollars", "tokens") else float(cap)
-        return cls.model_validate(caps)
-
-    def describe(self) -> str:
-        """In the form that `parse` takes: "5usd, 90m"."""
-        caps = [(kind, getattr(self, kind)) for kind in _UNITS]
-        said = [_say(cap, kind, cap) for kind, cap in caps if cap is not None]
-        return ", ".join(said) or "no budget"
-
-
-def budget_of(run: Run) -> Budget:
-    """What a run may spend: as it was started with, or as it was last resumed with."""
-    path = run.folder / "budget.json"
-    return read(path, Budget) if path.is_file() else Budget.parse(run.settings.budget)
-
-
-def _parse(text: str) -> tuple[str, Fraction]:
-    """The kind of a budget and its cap."""
-    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]+)\s*", text)
-    for kind, units in _UNITS.items():
-        for unit, scale in units.items():
-            if match and match[2].lower() == unit.lower():
-                return kind, Fraction(match[1]) * scale
-    raise BadInput(f"--budget {text[:60]!r}: write a number and a unit, such as {_SAID}")
-
-
-def _say(amount: float, kind: str, cap: float) -> str:
-    """The amount in the largest unit that `cap` is a whole number of, or the smallest."""
-    units = [(scale, unit) for unit, scale in _UNITS[kind].items()]
-    scale, unit = max([each for each in units if cap % each[0] == 0] or [min(units)])
-    number = Decimal(str(amount)) / scale
-    said = f"{number:.9f}" if kind == "nanodollars" else f"{number:.4f}"
-    return said.rstrip("0").rstrip(".") + unit
-
-
 class Spent(Amounts):
     """What was spent. `unsettled` of the `calls` count at their worst case, since nobody knows what
     they cost: their process died, or they failed where the provider may have billed them."""
@@ -139,13 +78,15 @@ class Totals(Record):
 
 
 class Entry(Record):
-    """One line of `ledger.jsonl`. `seconds` is since its session began; `amounts` is the worst case
-    of what is reserved or unsettled, the real cost of what is charged; `over`: it is the larger."""
+    """One line of `ledger.jsonl`. `seconds` is since its session began, and `lasts` how many more a
+    reservation may take; `amounts` is the worst case of what is reserved or unsettled, the real cost
+    of what is charged; `over`: it is the larger."""
 
     kind: Literal["reserved", "charged", "unsettled", "released"]
     id: int
     session: int = 0
     seconds: Seconds = 0.0
+    lasts: Seconds = 0.0
     what: str
     role: str
     amounts: Amounts = Amounts()
@@ -169,8 +110,9 @@ class Ledger:
         for entry, self._size in _read(path):
             self._count(entry)
         self._torn = path.exists() and path.stat().st_size > self._size
-        for entry in list(self._reserved.values()):  # of a process that died
-            self._count(entry.model_copy(update={"kind": "unsettled"}))
+        for entry in list(self._reserved.values()):  # of a process that died, at some time in it
+            ended = {"kind": "unsettled", "seconds": entry.seconds + entry.lasts}
+            self._count(entry.model_copy(update=ended))
         self._session, self._past = max(self._walls, default=0) + 1, sum(self._walls.values())
 
     def reserve(self, what: str, role: str, worst: Amounts, seconds: float) -> Entry:
@@ -183,7 +125,9 @@ class Ledger:
         with self._lock:
             self._check(what, worst, seconds)
             self._last += 1
-            entry = Entry(kind="reserved", id=self._last, what=what, role=role, amounts=worst)
+            entry = Entry(
+                kind="reserved", id=self._last, what=what, role=role, amounts=worst, lasts=seconds
+            )
             return self._append(entry)
 
     def settle(self, reservation: Entry, actual: Amounts) -> None:
@@ -215,24 +159,24 @@ class Ledger:
 
     def _check(self, what: str, worst: Amounts, seconds: float) -> None:
         spent, held = self._sums()
-        for kind in _UNITS:
+        for kind in UNITS:
             cap = getattr(self.budget, kind)
             amounts = [self._wall(), 0, seconds]
             if kind != "wall_seconds":
                 amounts = [getattr(each, kind) for each in (spent, held, worst)]
             if cap is not None and amounts[-1] and not sum(amounts) <= cap:
-                used, reserved, asked = (_say(amount, kind, cap) for amount in amounts)
+                used, reserved, asked = (say(amount, kind, cap) for amount in amounts)
                 raise BudgetEnded(
-                    f"the budget of {_say(cap, kind, cap)} has no room for {what}: {used} spent, "
+                    f"the budget of {say(cap, kind, cap)} has no room for {what}: {used} spent, "
                     f"{reserved} reserved, {asked} asked for; resume with a larger one: "
-                    f"--budget {_say(2 * sum(amounts), kind, cap)}"
+                    f"--budget {say(2 * sum(amounts), kind, cap)}"
                 )
 
     def _close(self, reservation: Entry, **changes: Any) -> None:
         with self._lock:
             if reservation.id not in self._reserved:
                 raise ValueError(f"{reservation.what} ({reservation.id}) is settled or released")
-            self._append(reservation.model_copy(update=changes))
+            self._append(reservation.model_copy(update=changes | {"lasts": 0.0}))
 
     def _append(self, entry: Entry) -> Entry:
         """Write a line, and count it when it is on disk."""

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from autoresearch.ledger import Budget, Ledger, Totals, budget_of
+from autoresearch.budgets import Budget, budget_of
+from autoresearch.ledger import Ledger, Totals
 from autoresearch.roles import ROLES
 from autoresearch.store import Run
 

@@ -30,6 +30,7 @@ LAYERS = [
     {"alternatives", "sourcecode"},
     {"spending"},
     {"ledger", "shortening"},
+    {"budgets"},
     {"store", "documents", "faults", "differences", "redaction", "leash"},
     {"prompts"},
     {"config"},

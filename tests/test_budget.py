@@ -4,14 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autoresearch.budgets import Budget
 from autoresearch.errors import BudgetEnded
-from autoresearch.ledger import Budget, Ledger, Price
+from autoresearch.ledger import Ledger, Price
 from autoresearch.llm import Request
 from autoresearch.metering import Meter
 from autoresearch.providers import Provider
@@ -87,6 +89,26 @@ def test_an_experiment_that_cannot_fit_into_the_hours_is_not_run(tmp_path: Path)
     )
     assert done.returncode == 3 and "no room for a run of the experiment" in done.stderr
     assert not list(tmp_path.rglob("*-run.json"))
+
+
+def test_a_kill_in_a_call_wins_no_time(tmp_path: Path) -> None:
+    with Endpoint([slow(60)]) as endpoint:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "autoresearch", "run", *SHAPE, "--model", "openai/test",
+             "--api-base", endpoint.url, "--runs", str(tmp_path), "--set", "papers.arxiv=false",
+             "--set", "model.timeout=70", "--budget", "100s"],
+            cwd=ROOT,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not endpoint.requests and time.monotonic() < deadline:
+            time.sleep(0.05)
+        child.kill()
+        child.wait()
+        run = Run(list_runs(tmp_path)[0])
+        assert len(endpoint.requests) == 1 and 70 <= totals(run).wall_seconds < 100
+        again = autoresearch("resume", str(run.folder))
+        assert again.returncode == 3 and "the budget of 100s has no room for a call" in again.stderr
+        assert len(endpoint.requests) == 1  # no second call inside of the same 100 seconds
 
 
 @pytest.mark.parametrize(

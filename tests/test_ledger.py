@@ -27,8 +27,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from autoresearch.errors import BadInput, RecordError, RunFailed
-from autoresearch.ledger import Amounts, Budget, BudgetEnded, Entry, Ledger, Price
+from autoresearch.budgets import Budget
+from autoresearch.errors import BadInput, BudgetEnded, RecordError, RunFailed
+from autoresearch.ledger import Amounts, Entry, Ledger, Price
 
 ROOT = Path(__file__).parents[1]
 DOLLAR = 10**9
@@ -376,6 +377,21 @@ def test_wall_time_is_the_sum_of_all_sessions_and_what_would_outlast_it_is_not_b
     assert [line["session"] for line in lines_of(tmp_path)] == [1, 1, 2, 2, 3]
 
 
+def test_a_death_inside_a_call_counts_the_time_that_the_call_was_given(tmp_path: Path) -> None:
+    clock = Clock()
+    ledger = ledger_in(tmp_path, "1h", clock=clock)
+    ledger.settle(ledger.reserve("x", "code", CENT, 3000), CENT)
+    clock.now += 600
+    ledger.reserve("x", "code", CENT, 900)
+    clock.now += 600
+    reopened = ledger_in(tmp_path, "1h", clock=clock)
+    assert reopened.totals().wall_seconds == 1500
+    with pytest.raises(BudgetEnded):
+        reopened.reserve("x", "code", CENT, 2101)
+    reopened.reserve("x", "code", CENT, 2100)
+    assert ledger_in(tmp_path, "1h", clock=clock).totals().wall_seconds == 3600
+
+
 @pytest.mark.parametrize("seconds", [float("inf"), float("nan")])
 def test_what_may_never_end_does_not_fit_into_a_wall_budget(tmp_path: Path, seconds: float) -> None:
     with pytest.raises(BudgetEnded):
@@ -446,7 +462,8 @@ def test_what_a_full_disk_does_not_take_is_not_allowed_and_not_counted(tmp_path:
     program = (
         "import sys, resource, signal; from pathlib import Path\n"
         "from autoresearch.errors import BadInput\n"
-        "from autoresearch.ledger import Amounts, Budget, Ledger\n"
+        "from autoresearch.budgets import Budget\n"
+        "from autoresearch.ledger import Amounts, Ledger\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "ledger, worst = Ledger(Path(sys.argv[1]), Budget()), Amounts(nanodollars=3)\n"
         "soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
@@ -515,8 +532,8 @@ class Books(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "ledger.jsonl"
         self.clock = Clock()
         self.openings = 0
-        # (end of its line, session, seconds, kind, id, role, amounts)
-        self.done: list[tuple[int, int, float, str, int, str, Amounts]] = []
+        # (end of its line, session, seconds, kind, id, role, amounts, seconds reserved)
+        self.done: list[tuple[int, int, float, str, int, str, Amounts, float]] = []
 
     def teardown(self) -> None:
         self.folder.cleanup()
@@ -528,11 +545,9 @@ class Books(RuleBasedStateMachine):
         self.openings += 1
         self.session = max((session for _, session, *_ in self.done), default=0) + 1
 
-    def note(self, kind: str, reservation: Entry, amounts: Amounts) -> None:
+    def note(self, kind: str, entry: Entry, amounts: Amounts, lasts: float = 0) -> None:
         end, seconds = self.path.stat().st_size, self.clock.now - self.began
-        self.done.append(
-            (end, self.session, seconds, kind, reservation.id, reservation.role, amounts)
-        )
+        self.done.append((end, self.session, seconds, kind, entry.id, entry.role, amounts, lasts))
 
     def expected(self) -> tuple[Counter[str], Counter[str], Counter[str], float]:
         """What is spent (with what is unsettled) and reserved; calls by role; the wall time."""
@@ -541,8 +556,9 @@ class Books(RuleBasedStateMachine):
         calls: Counter[str] = Counter()
         closed = {entry[4] for entry in self.done if entry[3] != "reserved"}
         walls: dict[int, float] = {}
-        for _, session, seconds, kind, number, role, amounts in self.done:
-            walls[session] = seconds
+        for _, session, seconds, kind, number, role, amounts, lasts in self.done:
+            until = seconds + (lasts if number not in closed else 0)
+            walls[session] = max(walls.get(session, 0), until)
             if kind == "released" or (kind == "reserved" and number in closed):
                 continue
             if kind == "reserved" and session == self.session:
@@ -572,7 +588,7 @@ class Books(RuleBasedStateMachine):
             assert not fits
             return None
         assert fits
-        self.note("reserved", reservation, worst)
+        self.note("reserved", reservation, worst, seconds)
         return self.openings, reservation
 
     def close(self, taken: Open, kind: str, amounts: Amounts) -> None:
@@ -718,7 +734,9 @@ def test_eight_threads_spend_a_budget_to_its_end_and_not_a_nanodollar_more(tmp_p
 _SPENDER = """
 import os, random, sys, threading
 from pathlib import Path
-from autoresearch.ledger import Amounts, Budget, BudgetEnded, Ledger
+from autoresearch.budgets import Budget
+from autoresearch.errors import BudgetEnded
+from autoresearch.ledger import Amounts, Ledger
 ledger = Ledger(Path(sys.argv[1]), Budget.parse(["2usd"]))
 log = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 

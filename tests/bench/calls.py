@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from autoresearch.budgets import Budget
 from autoresearch.journal import Recorded
-from autoresearch.ledger import Budget, Ledger, Price
+from autoresearch.ledger import Ledger, Price
 from autoresearch.llm import Request
 from autoresearch.metering import Meter
 from autoresearch.providers import Provider
