@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from autoresearch.config import Settings
-from autoresearch.errors import BaselineFailed, PromptTooLong
+from autoresearch.errors import BaselineFailed, PromptRefused, PromptTooLong, UnusableAnswer
 from autoresearch.llm import Model, Request, ask
 from autoresearch.papers import Library
 from autoresearch.prompts import Prompts
@@ -74,10 +74,12 @@ class Lab:
         """The noise floor, said as the work it is where it comes first."""
         return self.floor
 
-    def ask(self, desk: Desk, step: str, prompt: str, record: type[R], **variables: object) -> R:
+    def ask(
+        self, desk: Desk, step: str, prompt: str, record: type[R], /, *, final: bool = False, **variables: object,
+    ) -> R:  # fmt: skip
         """A typed answer from the model to one of the prompts, asked by step `step` of `desk`.
 
-        A prompt that is too long for the model is shortened, rule by rule, and what was left out is
+        With `final` the run goes on without an answer, where the model gives no usable one. A prompt that is too long for the model is shortened, rule by rule, and what was left out is
         noted. Raises PromptTooLong where nothing is left to leave out.
         """
         where, left_out, tried = desk.where(step), "", dict(variables)
@@ -85,12 +87,21 @@ class Lab:
         while True:
             try:
                 text = self.prompts.render(prompt, tried)
-                return ask(self.model, Request(prompt, tried, text, record, where))
+                return ask(self.model, Request(prompt, tried, text, record, where), final)
             except PromptTooLong:
                 left_out, tried = next(shorter, ("", {}))
                 if not left_out:
                     raise
                 self.note(f"{where}: the prompt is too long for the model; asked with {left_out}")
+
+    def opinion(
+        self, desk: Desk, step: str, prompt: str, record: type[R], /, **variables: object
+    ) -> R | None:
+        """Like `ask`; None where the model gives no usable answer, which a resumed run keeps."""
+        try:
+            return self.ask(desk, step, prompt, record, final=True, **variables)
+        except (UnusableAnswer, PromptRefused):
+            return None
 
 
 class _ScoreFile(Record):

@@ -60,7 +60,7 @@ class Model(Protocol):
 # --- asking -------------------------------------------------------------------------------------
 
 TOO_LONG = "too_long"  # how an answer ends that never began
-TRIES = 3  # paid ones: a resumed run goes on after the unusable answers that it has recorded
+TRIES = 3
 SHOWN_ANSWER = 8_000  # characters of an unusable answer that the model is shown
 SHOWN_PROBLEMS = 8
 
@@ -78,13 +78,15 @@ What was wrong with it:
 Answer the question above again, in full and in exactly the form it asks for."""
 
 
-def ask(model: Model, request: Request[Wanted]) -> Wanted:
+def ask(model: Model, request: Request[Wanted], final: bool = False) -> Wanted:
     """The model's answer as the record that the request wants.
 
     An unusable answer is shown to the model with what is wrong with it, and asked for again, at most
-    twice. Raises UnusableAnswer, naming the prompt, the step and the last problem, after that.
+    twice. Raises UnusableAnswer, naming the prompt, the step and the last problem, after that. With
+    `final` that is a result which the run goes on from, and a resumed run comes to the same one;
+    without, it ends a run, and a resumed run asks again, after the answers that it has recorded.
     """
-    asked, number, paid, problem = request, 1, 0, ""
+    asked, number, tries, problem = request, 1, 0, ""
     while True:
         try:
             answer = model.answer(asked)
@@ -92,14 +94,14 @@ def ask(model: Model, request: Request[Wanted]) -> Wanted:
             if number <= TRIES:
                 raise
             raise _gave_up(request, number - 1, problem) from None  # as the recorded run did
-        paid += not answer.recorded
+        tries += final or not answer.recorded
         problem = _unusable(answer)
         if not problem:
             try:
                 return request.record.from_answer(answer.text)
             except ValueError as error:
                 problem = _explain(error)
-        if paid >= TRIES:
+        if tries >= TRIES:
             raise _gave_up(request, number, problem)
         number += 1
         text = _ASK_AGAIN.format(

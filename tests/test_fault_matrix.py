@@ -162,6 +162,41 @@ def test_a_lasting_fault_stops_at_once_saying_what_to_do_and_the_run_goes_on_whe
     assert len(script.asked) == len(set(script.asked))  # nothing is asked for twice
 
 
+class Unhelpful(Careless):
+    """One role never gives a usable answer."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self.role, self.asked = role, 0
+
+    def answer(self, request: Request[Any]) -> Answer:
+        answer = super().answer(request)
+        if request.role != self.role:
+            return answer
+        self.asked += 1
+        return answer.model_copy(update={"text": "I would rather talk about the weather."})
+
+
+@pytest.mark.parametrize("role", ["rank", "judge", "code", "debug", "analyse", "review"])
+def test_a_run_goes_on_without_a_usable_answer_and_never_pays_for_its_tries_again(
+    papers: Path, tmp_path: Path, role: str
+) -> None:
+    run = new_run(tmp_path, papers, name="offline")
+    journal = run.folder / "calls.jsonl"
+    asked = []
+    for _ in range(2):
+        model = Unhelpful(role)
+        research(replace(open_lab(run), model=Recorded(model, journal)))
+        asked.append(model.asked)
+        # As when the power fails before what was concluded from the calls is on disk.
+        concluded = ("reading", "think", "practice", "feedback", "*-patch")
+        lost = [path for name in concluded for path in run.folder.rglob(f"{name}.json")]
+        assert len(lost) >= 2
+        for path in lost:
+            path.unlink()
+    assert asked[0] >= 3 and asked[0] % 3 == 0 and asked[1] == 0
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_server_whose_name_is_unknown_is_an_outage_that_a_fallback_takes_over(
     recorded: Run, papers: Path, tmp_path: Path, role: str

@@ -3,7 +3,6 @@
 from typing import TypeVar
 
 from autoresearch.briefing import brief
-from autoresearch.errors import PromptRefused, UnusableAnswer
 from autoresearch.harness import Lab
 from autoresearch.records import Analysis, Outcome, Review, Trial, Verdict
 from autoresearch.store import Desk, read
@@ -33,10 +32,7 @@ def review(lab: Lab, desk: Desk, trial: Trial, verdict: Verdict) -> Review | Non
 def _opinion(
     lab: Lab, desk: Desk, prompt: str, record: type[R], trial: Trial, verdict: Verdict
 ) -> R | None:
-    try:
-        return lab.ask(
-            desk, prompt.rpartition("/")[2], prompt, record,
-            task=lab.task, setting=brief(lab), trial=trial, verdict=verdict, floor=lab.floor, parent=parent_of(lab, trial),
-        )  # fmt: skip
-    except (UnusableAnswer, PromptRefused):
-        return None
+    return lab.opinion(
+        desk, prompt.rpartition("/")[2], prompt, record,
+        task=lab.task, setting=brief(lab), trial=trial, verdict=verdict, floor=lab.floor, parent=parent_of(lab, trial),
+    )  # fmt: skip

@@ -39,11 +39,11 @@ def _ask(
     setting = brief(lab)
     if not attempts:
         return lab.ask(
-            desk, step, "practice/code", Patch,
+            desk, step, "practice/code", Patch, final=True,
             task=lab.task, setting=setting, idea=idea, code=code, parent=idea.parent,
         )  # fmt: skip
     return lab.ask(
-        desk, step, "practice/debug", Patch,
+        desk, step, "practice/debug", Patch, final=True,
         task=lab.task, setting=setting, idea=idea, code=code, attempts=attempts,
         failure=attempts[-1].failure, attempts_left=lab.settings.attempts - len(attempts),
     )  # fmt: skip

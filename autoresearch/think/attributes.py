@@ -1,7 +1,6 @@
 """Retrieval: one keyword query, then papers scored on the topic and on what the task takes in and puts
 out, so that a paper of the right field but another kind of task ranks low (Dolphin, section 3.1)."""
 
-from autoresearch.errors import PromptRefused, UnusableAnswer
 from autoresearch.harness import Lab
 from autoresearch.records import Attributes, Found, Paper, PaperScore, Query, Ranking, Reading
 
@@ -14,9 +13,13 @@ def read_papers(lab: Lab) -> Reading:
 
 
 def _read_papers(lab: Lab) -> Reading:
-    task = {"topic": lab.topic, "task": lab.task}
-    attributes = lab.ask(lab.desk, "reading", "think/attributes", Attributes, **task)
-    query = lab.ask(lab.desk, "reading", "think/query", Query, **task, attributes=attributes).query
+    topic, task = lab.topic, lab.task
+    attributes = lab.ask(
+        lab.desk, "reading", "think/attributes", Attributes, topic=topic, task=task
+    )
+    query = lab.ask(
+        lab.desk, "reading", "think/query", Query, topic=topic, task=task, attributes=attributes
+    ).query
     papers = search(lab, "reading-found", query, lab.settings.papers.retrieve)
     scores = [
         score
@@ -49,11 +52,8 @@ def _rank(
 ) -> list[PaperScore]:
     """One score a paper of the batch; a paper that the model left out gets the lowest."""
     variables = {"topic": lab.topic, "task": lab.task, "attributes": attributes, "papers": papers}
-    try:
-        ranking = lab.ask(lab.desk, f"reading-rank-{start}", "think/rank", Ranking, **variables)
-    except (UnusableAnswer, PromptRefused):
-        ranking = Ranking(scores=())
-    given = {score.paper: score for score in ranking.scores}
+    ranking = lab.opinion(lab.desk, f"reading-rank-{start}", "think/rank", Ranking, **variables)
+    given = {score.paper: score for score in (ranking.scores if ranking else ())}
     unscored = "the model gave this paper no score"
     return [
         given.get(paper.id, PaperScore(paper=paper.id, score=1, reason=unscored))

@@ -1,6 +1,5 @@
 """Which ideas are worth trying: independent of the bank, and not in the papers found for them."""
 
-from autoresearch.errors import PromptRefused, UnusableAnswer
 from autoresearch.harness import Lab
 from autoresearch.records import Candidate, Idea, Lesson, Novelty, Outcome
 from autoresearch.store import Desk
@@ -51,13 +50,10 @@ def _judge(lab: Lab, desk: Desk, candidate: Candidate) -> Candidate:
     papers = search(lab, step, idea.title, PAPERS_AN_IDEA)
     if not papers:
         return _say(candidate, "novelty not checked: no papers")
-    try:
-        verdict = lab.ask(
-            lab.desk, step, "think/novelty", Novelty,
-            topic=lab.topic, task=lab.task, idea=idea, papers=papers,
-        )  # fmt: skip
-    except (UnusableAnswer, PromptRefused):
-        verdict = Novelty(novel="undecided", reason="the model gave no usable judgement")
+    verdict = lab.opinion(
+        lab.desk, step, "think/novelty", Novelty,
+        topic=lab.topic, task=lab.task, idea=idea, papers=papers,
+    ) or Novelty(novel="undecided", reason="the model gave no usable judgement")  # fmt: skip
     closest = f" (closest: {verdict.closest})" if verdict.closest else ""
     said = f"novel: {verdict.novel}: {verdict.reason}{closest}"
     return _say(candidate, said) if verdict.novel == "yes" else _drop(candidate, said)
