@@ -86,11 +86,14 @@ def _resolved(settings: Settings) -> dict[str, Any]:
     }
 
 
-def open_lab(run: Run) -> Lab:
-    """The lab of a run, new or resumed, as its run.toml froze it."""
+def open_lab(run: Run, ahead: int = 0) -> Lab:
+    """The lab of a run, new or resumed, as its run.toml froze it.
+
+    `ahead`: how many sandboxes of a kind may be started before they are needed; `Lab.close` ends them.
+    """
     settings = run.settings
     ledger = Ledger(run.folder / "ledger.jsonl", budget_of(run))
-    sandbox = MeteredSandbox(open_sandbox(settings), ledger)
+    sandbox = MeteredSandbox(open_sandbox(settings, ahead), ledger)
     task = load_task(run.task_folder)
     environment = sandbox.environment(run.task_folder)
     was = run.manifest["sandbox"]["environment"]
@@ -126,7 +129,7 @@ def _check_same_sandbox(run: Run, sandbox: Sandbox) -> None:
     run.note(f"the sandbox was {was} and is now {sandbox.name}")
 
 
-def open_sandbox(settings: Settings) -> Sandbox:
+def open_sandbox(settings: Settings, ahead: int = 0) -> Sandbox:
     """The sandbox asked for. `auto` takes the strongest that works, and never a plain process."""
     from autoresearch.sandbox.docker import Docker
     from autoresearch.sandbox.local import Local, Plain
@@ -136,11 +139,11 @@ def open_sandbox(settings: Settings) -> Sandbox:
     if kind == "none":
         return Plain(settings.sandbox)
     if kind == "docker":
-        return Docker(settings.sandbox)
+        return Docker(settings.sandbox, ahead)
     if kind == "local":
         return Local(settings.sandbox)
     try:
-        engine = Docker(settings.sandbox)
+        engine = Docker(settings.sandbox, ahead)
         engine.ensure_image()
         return engine
     except SandboxError:

@@ -204,7 +204,7 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
     with found.locked():
         _stop_on_interrupt(found)
         extend_budget(found, budget)
-        lab = open_lab(found)
+        lab = open_lab(found, ahead=found.settings.parallel)
         console.print(f"run {found.folder}", highlight=False)
         console.print(f"sandbox: {lab.sandbox.name}", highlight=False)
         ended = None
@@ -217,7 +217,7 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
             error.args = (f"{error} [autoresearch resume {found.folder.name}]",)
             raise
         finally:
-            lab.workspace.clear()
+            lab.close()
     summary(found, console)
     if ended is not None:
         raise ended

@@ -70,6 +70,11 @@ class Lab:
         """The noise floor: the baseline on every seed, measured once."""
         return self.desk.step("floor", Floor, lambda: _measure_floor(self))
 
+    def close(self) -> None:
+        """Leave nothing behind but the run."""
+        self.workspace.clear()
+        self.sandbox.close()
+
     def measure_floor(self) -> Floor:
         """The noise floor, said as the work it is where it comes first."""
         return self.floor

@@ -68,6 +68,9 @@ class MeteredSandbox:
     def environment(self, folder: Path) -> Environment:
         return self._inner.environment(folder)
 
+    def close(self) -> None:
+        self._inner.close()
+
     def run(self, job: Job) -> Execution:
         limits, binding = job.limits, job.purpose == "experiment"
         lasts = limits.timeout + GRACE

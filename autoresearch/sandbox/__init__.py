@@ -59,3 +59,7 @@ class Sandbox(Protocol):
     def run(self, job: Job) -> Execution:
         """Run the job to its end. Safe to call from several threads at once."""
         ...
+
+    def close(self) -> None:
+        """End what was started ahead of its job, if anything."""
+        ...

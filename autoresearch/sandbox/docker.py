@@ -15,6 +15,7 @@ import os
 import socket
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,12 +23,18 @@ from autoresearch.config import SandboxSettings
 from autoresearch.errors import SandboxError
 from autoresearch.records import Ended, Execution, Limits
 from autoresearch.sandbox import Environment, Job
+from autoresearch.sandbox.ahead import Pool, Shape, Started, exact_shape, start
 from autoresearch.sandbox.engine import OWNER, Engine, frames
 from autoresearch.sandbox.environments import PREFIX, cache_folder, docker_environment
 from autoresearch.sandbox.leases import lease, list_gpus
 from autoresearch.sandbox.protocol import Reply, Request, with_files
 from autoresearch.sandbox.results import collect_tar
-from autoresearch.sandbox.scratch import check_readable, current_owner, has_ended
+from autoresearch.sandbox.scratch import (
+    check_readable,
+    current_owner,
+    has_ended,
+    remove_abandoned,
+)
 from autoresearch.sandbox.syscalls import docker_profile
 
 NOBODY = 65534
@@ -43,10 +50,11 @@ SLACK = 2**20  # bytes that $OUT has beyond its limit, so that passing the limit
 class Docker:
     """The engine that DOCKER_HOST names, or this machine's own.
 
-    Raises SandboxError when no engine answers. What ended processes left in it is removed first.
+    `ahead` is how many containers of a kind are kept started for the next jobs, until `close`. Raises
+    SandboxError when no engine answers. What ended processes left in it is removed first.
     """
 
-    def __init__(self, settings: SandboxSettings) -> None:
+    def __init__(self, settings: SandboxSettings, ahead: int = 0) -> None:
         self._settings = settings
         self._engine = Engine()
         self._user = (os.geteuid(), os.getegid()) if os.geteuid() else (NOBODY, NOBODY)
@@ -57,6 +65,13 @@ class Docker:
         for container, owner in self._engine.owned().items():
             if has_ended(owner):
                 self._engine.remove(container)
+        remove_abandoned()
+        self._pool = Pool(self._start, ahead) if ahead else None
+
+    def close(self) -> None:
+        """Remove the containers that were started ahead and not used."""
+        if self._pool:
+            self._pool.close()
 
     def ensure_image(self) -> None:
         """Pull the image that environments are built from unless it is here. Raises SandboxError."""
@@ -74,15 +89,9 @@ class Docker:
 
     def _run(self, job: Job) -> Execution:
         with contextlib.ExitStack() as held:
-            gpus: tuple[str, ...] = ()
-            present = list_gpus() if job.limits.gpus else None
-            if present is not None:
-                locks = cache_folder(self._settings) / "gpus"
-                gpus = held.enter_context(lease(present, job.limits.gpus, locks))
-            container = self._engine.create(self._describe(job, gpus))
-            held.callback(self._engine.remove, container)
             archive = held.enter_context(tempfile.TemporaryFile(buffering=0))
-            execution = self._converse(container, job, archive)
+            started = held.enter_context(self._take(job))
+            execution = self._converse(started, job, archive)
             if archive.tell() == 0:
                 return execution
             archive.seek(0)
@@ -93,13 +102,41 @@ class Docker:
             for folder in filter(Path.exists, folders):  # the engine says which are missing
                 check_readable(folder)
 
-    def _describe(self, job: Job, gpus: tuple[str, ...]) -> dict[str, Any]:
-        """The container of a job, in the words of the Engine API."""
-        limits = job.limits
-        sources = {PROGRAM: _PROGRAM}
-        sources |= {f"/{name}": folder for name, folder in job.inputs.items()}
+    @contextlib.contextmanager
+    def _take(self, job: Job) -> Iterator[Started]:
+        """A container whose supervisor waits for the job's request; removed in the end."""
+        alike = job.purpose in ("experiment", "scorer") and not job.limits.gpus
+        if self._pool and alike:
+            started = self._pool.take(job)
+        else:
+            started = start(exact_shape(job), self._start)
+        with started.held:
+            yield started
+
+    def _start(
+        self, shape: Shape, folders: Mapping[str, Path], held: contextlib.ExitStack
+    ) -> tuple[str, socket.socket]:
+        gpus: tuple[str, ...] = ()
+        present = list_gpus() if shape.limits.gpus else None
+        if present is not None:
+            locks = cache_folder(self._settings) / "gpus"
+            gpus = held.enter_context(lease(present, shape.limits.gpus, locks))
+        inputs = {name: path or folders[name] for name, path in shape.inputs}
+        container = self._engine.create(self._describe(shape, inputs, gpus))
+        held.callback(self._engine.remove, container)
+        connection = self._engine.attach(container)
+        held.callback(_hang_up, connection)
+        self._engine.start(container)
+        return container, connection
+
+    def _describe(
+        self, shape: Shape, inputs: Mapping[str, Path], gpus: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """A container, in the words of the Engine API."""
+        limits = shape.limits
+        sources = {PROGRAM: _PROGRAM} | {f"/{name}": path for name, path in inputs.items()}
         return {
-            "Image": job.environment.reference,
+            "Image": shape.image,
             "Entrypoint": [f"{PREFIX}/bin/python", "-I", "-S", f"{PROGRAM}/supervisor.py"],
             "Cmd": [],
             "User": "{}:{}".format(*self._user),
@@ -125,8 +162,8 @@ class Docker:
             },
         }
 
-    def _converse(self, container: str, job: Job, archive: IO[bytes]) -> Execution:
-        """Start the container, give it its request and read until its status has come."""
+    def _converse(self, started: Started, job: Job, archive: IO[bytes]) -> Execution:
+        """Give a container its request and read until its status has come."""
         request = Request(
             command=job.command,
             cwd="/work" if "work" in job.inputs else "/tmp",
@@ -136,20 +173,15 @@ class Docker:
             container={"out": OUT, "disk": job.limits.disk},
         )
         reply = Reply(request, archive)
-        started = time.monotonic()
-        connection = self._engine.attach(container)
+        began = time.monotonic()
         try:
-            self._engine.start(container)
-            lost = _read(connection, reply)
+            lost = _read(started.connection, reply)
         finally:
-            # Before anything is asked of the engine: it waits for a reader that has stopped.
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        seconds = time.monotonic() - started
+            _hang_up(started.connection)
+        seconds = time.monotonic() - began
         if reply.status is not None:
             return reply.execution(self.name, seconds)
-        state = self._engine.state(container)
+        state = self._engine.state(started.container)
         execution = reply.execution(self.name, seconds, lost or state.get("Error") or "")
         if not state["OOMKilled"]:
             return execution
@@ -222,6 +254,13 @@ def _variables(job: Job) -> dict[str, str]:
 
 
 # --- what comes back ----------------------------------------------------------------------------
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """Before anything is asked of the engine, which waits for a reader that has stopped."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 def _read(connection: socket.socket, reply: Reply) -> str:

@@ -68,6 +68,9 @@ class Local:
 
         return local_environment(folder, self._settings)
 
+    def close(self) -> None:
+        """Nothing is started ahead here."""
+
     def run(self, job: Job) -> Execution:
         _check_job(job)
         user = _experiment_user()
@@ -119,6 +122,9 @@ class Plain:
         from autoresearch.sandbox.environments import local_environment
 
         return local_environment(folder, self._settings)
+
+    def close(self) -> None:
+        """Nothing is started ahead here."""
 
     def run(self, job: Job) -> Execution:
         _check_job(job)

@@ -5,7 +5,7 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from autoresearch.errors import SandboxError
@@ -13,15 +13,23 @@ from autoresearch.errors import SandboxError
 _PREFIX = "autoresearch-"
 
 
-@contextlib.contextmanager
-def scratch(user: int | None) -> Iterator[Path]:
+def scratch(user: int | None) -> contextlib.AbstractContextManager[Path]:
     """A folder with `out` and `tmp` in it, which belong to `user` (None: to this one); then removed."""
+    return scratch_folder(("out", "tmp"), 0o700, user)
+
+
+@contextlib.contextmanager
+def scratch_folder(
+    names: Iterable[str], mode: int = 0o755, user: int | None = None
+) -> Iterator[Path]:
+    """A folder with such folders in it, which belong to `user` (None: to this one); then removed."""
     folder = Path(tempfile.gettempdir()).resolve() / f"{_PREFIX}{current_owner()}:{_random()}"
     try:
         folder.mkdir(mode=0o711)
         folder.chmod(0o711)  # also where the umask is narrower: another user has to pass it
-        for name in ("out", "tmp"):
-            (folder / name).mkdir(mode=0o700)
+        for name in names:
+            (folder / name).mkdir(mode=mode)
+            (folder / name).chmod(mode)
             if user is not None:
                 os.chown(folder / name, user, user)
         yield folder

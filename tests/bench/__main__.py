@@ -1,11 +1,11 @@
 """Benchmarks: they print figures with the goal beside them and fail nothing.
 
-python -m tests.bench [overhead] [makespan] [large] [help] [calls]
+python -m tests.bench [overhead] [makespan] [large] [help] [calls] [start]
 """
 
 import sys
 
-from tests.bench import calls, large, makespan, overhead, startup
+from tests.bench import calls, large, makespan, overhead, start, startup
 
 BENCHES = {
     "overhead": overhead.main,
@@ -13,6 +13,7 @@ BENCHES = {
     "large": large.main,
     "help": startup.main,
     "calls": calls.main,
+    "start": start.main,
 }
 
 for name in sys.argv[1:] or BENCHES:
