@@ -1,11 +1,14 @@
-"""For all tests: no socket leaves this machine."""
+"""For all tests: no socket leaves this machine, and an interrupt interrupts."""
 
 import ipaddress
+import signal
 import sys
 
 import pytest
 
 _guarded = False
+# A job in the background of a shell ignores interrupts, and so would the programs that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _refuse_beyond_loopback(event: str, arguments: tuple[object, ...]) -> None:
