@@ -13,9 +13,11 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from autoresearch.errors import BadInput, TaskError
+from autoresearch.metrics import MetricTable
 from autoresearch.records import Direction, Limits, Task
 from autoresearch.roles import ModelSettings as ModelSettings
 from autoresearch.roles import Section
+from autoresearch.toml_files import explain, parse_toml, read_toml
 
 FILE = "autoresearch.toml"
 
@@ -51,6 +53,8 @@ class Settings(Section):
 
     topic: str = ""
     task: str = "digits"
+    metric: str | None = None  # of a folder without a task.toml: what its program reports
+    direction: Direction | None = None
     rounds: int = Field(default=2, ge=1, le=1000)
     ideas: int = Field(default=20, ge=1, le=500)
     attempts: int = Field(default=5, ge=1, le=20)
@@ -78,8 +82,8 @@ def load_settings(
     Raises BadInput naming the key, and the file and line where there is one.
     """
     file = folder / FILE
-    text = _read_toml(file, BadInput) if file.exists() else ""
-    merged = _merge(defaults, _parse_toml(text, file, BadInput))
+    text = read_toml(file, BadInput) if file.exists() else ""
+    merged = _merge(defaults, parse_toml(text, file, BadInput))
     for key, value in options.items():
         if value is not None:
             _assign(merged, key, value)
@@ -89,7 +93,7 @@ def load_settings(
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        raise BadInput(_explain(error, text, FILE)) from None
+        raise BadInput(explain(error, text, FILE)) from None
 
 
 def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,6 +142,7 @@ def _assign(settings: dict[str, Any], dotted: str, value: Any) -> None:
 class _TaskTable(Section):
     topic: str = ""
     goal: str = Field(min_length=1)
+    ideas: tuple[str, ...] = Field(default=(), max_length=100)  # known already
 
 
 class _ExperimentTable(Section):
@@ -150,10 +155,17 @@ class _ExperimentTable(Section):
     gpus: int = 0
     processes: int = 256
 
-
-class _MetricTable(Section):
-    name: str
-    direction: Direction
+    def limits(self) -> Limits:
+        """Raises ValueError for what is no duration, size or possible limit."""
+        return Limits(
+            timeout=parse_duration(self.timeout),
+            memory=parse_size(self.memory),
+            disk=parse_size(self.disk),
+            file=parse_size(self.disk),
+            cpus=self.cpus,
+            gpus=self.gpus,
+            processes=self.processes,
+        )
 
 
 class _EvaluationTable(Section):
@@ -163,11 +175,12 @@ class _EvaluationTable(Section):
 class _TaskFile(Section):
     task: _TaskTable
     experiment: _ExperimentTable
-    metric: _MetricTable
+    metric: MetricTable
     evaluation: _EvaluationTable = _EvaluationTable()
 
 
 TASK_FILES = ("task.toml", "data.py", "score.py", "baseline")
+OWN_FILES = ("task.toml", "baseline")  # where the program reports its own score
 
 
 def find_task(name: str, shipped: Path) -> Path:
@@ -181,30 +194,21 @@ def find_task(name: str, shipped: Path) -> Path:
 
 def load_task(folder: Path) -> Task:
     """Read `folder/task.toml`. Raises TaskError naming the file, the key and the line."""
-    missing = [name for name in TASK_FILES if not (folder / name).exists()]
-    if missing:
-        raise TaskError(f"{folder}: {', '.join(missing)} missing; see the README on tasks")
+    _check_files(folder, OWN_FILES)
     if not any(path.is_file() for path in (folder / "baseline").rglob("*")):
         raise TaskError(f"{folder / 'baseline'} holds no file: put the code to improve there")
     for link in (path for path in folder.rglob("*") if path.is_symlink()):
         if not link.resolve().is_relative_to(folder.resolve()):
             raise TaskError(f"{link} leads out of the task's folder: put a copy in its place")
     file = folder / "task.toml"
-    text = _read_toml(file, TaskError)
+    text = read_toml(file, TaskError)
     try:
-        parsed = _TaskFile.model_validate(_parse_toml(text, file, TaskError))
-        experiment = parsed.experiment
-        limits = Limits(
-            timeout=parse_duration(experiment.timeout),
-            memory=parse_size(experiment.memory),
-            disk=parse_size(experiment.disk),
-            file=parse_size(experiment.disk),
-            cpus=experiment.cpus,
-            gpus=experiment.gpus,
-            processes=experiment.processes,
-        )
+        parsed = _TaskFile.model_validate(parse_toml(text, file, TaskError))
+        reported = parsed.metric.reported()
+        _check_files(folder, OWN_FILES if reported else TASK_FILES)
+        experiment, limits = parsed.experiment, parsed.experiment.limits()
     except ValidationError as error:
-        raise TaskError(_explain(error, text, str(file))) from None
+        raise TaskError(explain(error, text, str(file))) from None
     except ValueError as error:
         raise TaskError(f"{file}: experiment: {error}") from None
     return Task(
@@ -218,7 +222,15 @@ def load_task(folder: Path) -> Task:
         metric=parsed.metric.name,
         direction=parsed.metric.direction,
         seeds=parsed.evaluation.seeds,
+        reported=reported,
+        ideas=parsed.task.ideas,
     )
+
+
+def _check_files(folder: Path, names: tuple[str, ...]) -> None:
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise TaskError(f"{folder}: {', '.join(missing)} missing; see the README on tasks")
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -239,54 +251,3 @@ def parse_size(value: str | int) -> int:
     if not match:
         raise ValueError(f"{value!r} is not a size such as 512m or 4g")
     return int(float(match[1]) * _BYTES[match[2]])
-
-
-# --- saying what is wrong, and where ------------------------------------------------------------
-
-
-def _read_toml(file: Path, kind: type[BadInput]) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise kind(f"{file}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except OSError as error:
-        raise kind(f"{file}: cannot be read: {error.strerror}") from None
-
-
-def _parse_toml(text: str, file: Path, kind: type[BadInput]) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        last = f"at line {text.count(chr(10)) + 1}"
-        raise kind(f"{file}: not valid TOML: {error}".replace("at end of document", last)) from None
-
-
-def _explain(error: ValidationError, text: str, file: str) -> str:
-    """The first thing wrong as one line: file, line, key, what was expected."""
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"] if not isinstance(part, int)]
-    line = _line_of(text, path)
-    where = f"{file}, line {line}: " if line else f"{file}: " if text else ""
-    key = ".".join(path)
-    given = (
-        "" if first["type"] in ("missing", "extra_forbidden") else f", not {first['input']!r:.60}"
-    )
-    message = {"missing": "is missing", "extra_forbidden": "is not a known key"}.get(
-        first["type"], first["msg"][0].lower() + first["msg"][1:]
-    )
-    return f"{where}{key}: {message}{given}"
-
-
-def _line_of(text: str, path: list[str]) -> int | None:
-    """Line (from 1) of a dotted key: tomllib keeps no positions, so look for table and key."""
-    table, found = "", None
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        header = re.fullmatch(r"\[\s*([\w.-]+)\s*\].*", stripped)
-        if header:
-            table = header[1]
-        key = re.match(r"([\w.-]+)\s*=", stripped)
-        full = ".".join(filter(None, [table, key[1] if key else ""]))
-        if full == ".".join(path[: full.count(".") + 1]) and (key or header):
-            found = number
-    return found

@@ -4,7 +4,6 @@ The experiment runs in one sandbox and leaves predictions; the task's scorer run
 the private labels and never imports the experiment's code. Every run is a step on disk of its own.
 """
 
-import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -17,7 +16,9 @@ from pydantic import ValidationError
 
 from autoresearch.config import Settings
 from autoresearch.errors import BaselineFailed, PromptRefused, PromptTooLong, UnusableAnswer
+from autoresearch.floors import floor_of as floor_of
 from autoresearch.llm import Model, Request, ask
+from autoresearch.metrics import LARGEST_SCORE
 from autoresearch.papers import Library
 from autoresearch.prompts import Prompts
 from autoresearch.records import (
@@ -29,6 +30,7 @@ from autoresearch.records import (
     Score,
     Task,
 )
+from autoresearch.reported import reported_score
 from autoresearch.sandbox import Environment, Job, Purpose, Sandbox
 from autoresearch.sandbox.results import Refused, read_json
 from autoresearch.shortening import shortened
@@ -42,7 +44,6 @@ SCORER_LIMITS = Limits(
 )
 DATA_LIMITS = Limits(timeout=1800, memory=8 * 2**30, disk=8 * 2**30, file=8 * 2**30)
 SCORE_BYTES = 64 * 2**20
-LARGEST_SCORE = 1e100  # what diverged further cannot be averaged or squared
 RECIPE, SCORER = ("python", "data.py"), ("python", "score.py")
 
 
@@ -118,11 +119,15 @@ class _ScoreFile(Record):
 
 
 def prepare_data(lab: Lab) -> Path:
-    """Run the task's data recipe once; the folder with `public` and `private`.
+    """Run the task's data recipe once; the folder with `public` and `private` (which a task without
+    a scorer does not need, nor a recipe).
 
     Raises BaselineFailed when the recipe does not run or leaves something else.
     """
     folder = lab.desk.folder / "data"
+    if lab.task.reported and not (lab.task.folder / "data.py").is_file():
+        (folder / "public").mkdir(parents=True, exist_ok=True)
+        return folder
 
     def recipe() -> Execution:
         return _run_into(lab, folder, RECIPE, {"work": lab.task.folder}, {}, DATA_LIMITS)
@@ -132,7 +137,8 @@ def prepare_data(lab: Lab) -> Path:
         raise BaselineFailed(
             f"data.py: {made.reason}: {last_line(made.stderr)}; mend the task, start again"
         )
-    missing = [name for name in ("public", "private") if not (folder / name).is_dir()]
+    wanted = ("public",) if lab.task.reported else ("public", "private")
+    missing = [name for name in wanted if not (folder / name).is_dir()]
     if missing:
         raise BaselineFailed(
             f"data.py left no folder {' and no '.join(missing)} in $OUT; mend the task"
@@ -159,33 +165,6 @@ def _measure_floor(lab: Lab) -> Floor:
     return floor_of(commit, measurements, values, lab.settings)
 
 
-def floor_of(
-    commit: str, measurements: tuple[Measurement, ...], values: list[float], settings: Settings
-) -> Floor:
-    """The noise floor from the baseline's scores, one a seed.
-
-    The smallest gain: a paired t-test over the seeds at the level one idea is held to, with 80 %
-    power, when an idea's scores scatter like the baseline's and independently of them.
-    """
-    count, mean = len(values), sum(values) / len(values)
-    alpha = settings.alpha / (settings.rounds * settings.ideas)
-    deviation = smallest = None
-    if count > 1:
-        from scipy.special import stdtrit  # Student's t; scipy.stats takes over a second to import
-
-        deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (count - 1))
-        reach = float(stdtrit(count - 1, 1 - alpha) + stdtrit(count - 1, 0.8))
-        smallest = reach * deviation * math.sqrt(2 / count)
-    return Floor(
-        commit=commit,
-        measurements=measurements,
-        mean=mean,
-        deviation=deviation,
-        smallest_gain=smallest,
-        alpha=alpha,
-    )
-
-
 def measure(lab: Lab, desk: Desk, name: str, tree: Path, seed: int) -> Measurement:
     """Run the code in `tree` with one seed, then score what it left: two steps on disk."""
     left = desk.folder / f"{name}-out"
@@ -198,9 +177,13 @@ def measure(lab: Lab, desk: Desk, name: str, tree: Path, seed: int) -> Measureme
     execution = desk.step(f"{name}-run", Execution, run)
     if not execution.succeeded:
         return Measurement(seed=seed, execution=execution, score=None)
-    score = desk.step(
-        f"{name}-score", Score, lambda: score_predictions(lab, desk, name, "validation")
-    )
+
+    def judge() -> Score:
+        if lab.task.reported:
+            return reported_score(lab.task, lab.task.reported, execution, left)
+        return score_predictions(lab, desk, name, "validation")
+
+    score = desk.step(f"{name}-score", Score, judge)
     return Measurement(seed=seed, execution=execution, score=score)
 
 

@@ -84,7 +84,9 @@ def _query(given: Mapping[str, Any]) -> Query:
 def _attributes(given: Mapping[str, Any]) -> Attributes:
     goal = " ".join(given["task"].goal.split())[:1500]
     said = "offline, no model read this; the task in its own words"
-    return Attributes(input=f"({said}) {goal}", output=f"({said}) scored by {given['task'].metric}")
+    return Attributes(
+        input=f"({said}) {goal}", output=f"({said}) scored by {given['task'].shown_metric}"
+    )
 
 
 def _ranking(given: Mapping[str, Any]) -> Ranking:
@@ -203,7 +205,7 @@ def _numbers(given: Mapping[str, Any]) -> str:
         else " (interval {:+.4g} to {:+.4g})".format(*verdict.interval)
     )
     return (
-        f"{verdict.outcome.value}: {verdict.effect:+.4g} {task.metric}{ends} over {verdict.seeds} "
+        f"{verdict.outcome.value}: {verdict.effect:+.4g} {task.shown_metric}{ends} over {verdict.seeds} "
         f"seed(s) against a baseline of {floor.mean:.4g} with a deviation of {scatter}."
     )
 

@@ -55,8 +55,18 @@ class Direction(StrEnum):
     minimize = "minimize"
 
 
+class Reported(Record):
+    """Where a task's own program reports its metric: the last match of `pattern` on standard output,
+    or what stands at `key` in the JSON file `file` of $OUT. Shown as *self-reported* everywhere."""
+
+    pattern: str | None = None
+    file: str | None = None
+    key: tuple[str, ...] = ()
+
+
 class Task(Record):
-    """A folder with the baseline, the data recipe, the scorer and the limits."""
+    """A folder with the baseline, the data recipe, the scorer and the limits. `ideas` came with it,
+    in the words of whoever made it; `reported` is None where a trusted scorer measures."""
 
     name: str
     folder: Path
@@ -68,6 +78,13 @@ class Task(Record):
     metric: str
     direction: Direction
     seeds: int = Field(ge=1)
+    reported: Reported | None = None
+    ideas: tuple[str, ...] = ()
+
+    @property
+    def shown_metric(self) -> str:
+        """The metric's name as it is shown: with what it is worth where the program reports it."""
+        return f"{self.metric} (self-reported)" if self.reported else self.metric
 
     def gain(self, score: float, reference: float) -> float:
         """How much better `score` is than `reference`: positive is better, in the metric's unit."""
@@ -238,7 +255,8 @@ class Patch(Record):
 
 
 class Score(Record):
-    """What the trusted scorer said of one execution's predictions on one split.
+    """What the trusted scorer said of one execution's predictions on one split; "self-reported" is
+    what the program said of itself, where a task has no scorer.
 
     `value` is None when the predictions were refused or the scorer failed; `reason` then says why.
     `examples` are per-example scores (higher is better) in the pool's order, () where the metric
@@ -246,7 +264,7 @@ class Score(Record):
     """
 
     metric: str
-    split: Literal["validation", "test"]
+    split: Literal["validation", "test", "self-reported"]
     value: float | None
     examples: tuple[float, ...] = ()
     reason: str = ""
@@ -373,7 +391,8 @@ class Lesson(Record):
 
 
 class Claim(Record):
-    """An improved trial, and what the sealed test split said once the search was over.
+    """An improved trial, and what the sealed test split said once the search was over; None where
+    there is none, because the program reports its own score.
 
     `survived` names what tried to refute it, `untested` what did not get to.
     """
@@ -386,6 +405,7 @@ class Claim(Record):
     test_baseline: float | None
     test_effect: float | None
     test_interval: tuple[float, float] | None
+    self_reported: bool = False
     survived: tuple[str, ...]
     untested: tuple[str, ...]
 

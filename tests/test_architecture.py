@@ -18,7 +18,7 @@ LAYERS = [
     {"report", "think", "practice", "feedback"},
     {"briefing"},
     {"harness"},
-    {"offline", "routing", "papers", "workspace"},
+    {"offline", "routing", "papers", "workspace", "reported"},
     {"providers", "command"},
     {"catalog", "metering"},
     {"sandbox", "cassette"},
@@ -32,8 +32,9 @@ LAYERS = [
     {"ledger", "shortening"},
     {"budgets"},
     {"store", "documents", "faults", "differences", "redaction", "leash"},
-    {"prompts"},
+    {"prompts", "floors"},
     {"config"},
+    {"metrics", "toml_files"},
     {"roles", "records"},
     {"answers"},
     {"errors"},
@@ -50,6 +51,7 @@ DOORS = {
     "json_repair": {"answers"},
     "tokenizers": {"think"},
     "tomli_w": {"store"},
+    "regex": {"metrics"},
     "torch": set(),
 }
 

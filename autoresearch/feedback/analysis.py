@@ -165,11 +165,11 @@ def _screened_out(floor: Floor, task: Task, score: float, effect: float) -> Verd
         alpha=floor.alpha,
         seeds=1,
         test="screening on one seed",
-        reason=f"{effect:+.4g} {task.metric} on the screening seed, beyond the baseline's scatter "
+        reason=f"{effect:+.4g} {task.shown_metric} on the screening seed, beyond the baseline's scatter "
         f"of {scatter}; not measured further",
     )
 
 
 def _say(task: Task, effect: float, p: float | None, alpha: float, seeds: int) -> str:
     tested = "not tested" if p is None else f"p = {p:.2g} against a level of {alpha:.2g}"
-    return f"gain {effect:+.4g} {task.metric} over {seeds} seed{'s' if seeds > 1 else ''}, {tested}"
+    return f"gain {effect:+.4g} {task.shown_metric} over {seeds} seed{'s' if seeds > 1 else ''}, {tested}"
