@@ -12,8 +12,9 @@ from typing import Any
 
 from autoresearch.budgets import Budget, budget_of
 from autoresearch.cassette import Recording, open_recording, search_files
-from autoresearch.config import ModelSettings, Settings, find_task, load_task
+from autoresearch.config import ModelSettings, Settings, load_task
 from autoresearch.errors import BadInput, SandboxError
+from autoresearch.foreign import Opened, measured, open_task
 from autoresearch.harness import Lab
 from autoresearch.journal import Recorded, Replay
 from autoresearch.ledger import Ledger, Price
@@ -39,11 +40,15 @@ def needs_provider(model: str) -> bool:
 
 def start(settings: Settings) -> Run:
     """A new run directory for these settings, or an error before anything is made."""
-    folder = find_task(settings.task, shipped("sandboxes"))
-    task = load_task(folder)
+    with open_task(settings, shipped("sandboxes")) as opened:
+        return _start(settings, opened)
+
+
+def _start(settings: Settings, opened: Opened) -> Run:
+    task = load_task(opened.folder)
     topic = settings.topic.strip() or task.topic.strip()
     if not topic:
-        raise BadInput(f"no topic: give one after `run`, or set topic in {folder}/task.toml")
+        raise BadInput(f"no topic: give one after `run`, or set topic in {task.folder}/task.toml")
     if shutil.which("git") is None:
         raise BadInput("git is not installed: every attempt is a commit; install it")
     prompts = Prompts(settings.prompts)
@@ -58,22 +63,24 @@ def start(settings: Settings) -> Run:
     open_library(settings, settings.runs, lambda note: None)  # refuses a folder that is not there
     _check_writable(settings.runs)
     sandbox = open_sandbox(settings)
-    environment = sandbox.environment(folder)
+    environment = sandbox.environment(opened.folder)
+    opened = measured(opened, sandbox, environment, settings.budget)
     facts = {
         "task": task.name,
         "prices": freeze(prices),
+        **opened.facts(),
         **_facts(prompts, sandbox, environment),
     }
     kind = settings.sandbox.model_copy(update={"kind": kind_of(sandbox)})
     frozen = settings.model_copy(
-        update={"topic": topic, "task": str(folder), "sandbox": kind, **_resolved(settings)}
+        update={"topic": topic, "task": str(opened.source), "sandbox": kind, **_resolved(settings)}
     )
     recorded = recorded_run(settings)
+    run = create_run(frozen, opened.folder, facts | (_facts_of(recorded) if recorded else {}))
     if recorded is not None:
-        run = create_run(frozen, folder, facts | _facts_of(recorded))
         _take_searches(recorded, run.folder)
-        return run
-    return create_run(frozen, folder, facts)
+    opened.tell(run)
+    return run
 
 
 def _resolved(settings: Settings) -> dict[str, Any]:

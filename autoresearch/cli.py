@@ -58,6 +58,13 @@ Budgets = Annotated[
         "--budget", metavar="AMOUNT", help="The most to spend: 5usd, 3Mtok, 10gpuh, 2h; repeatable."
     ),
 ]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a folder without a task.toml: a pattern for what it prints, or the metric's name."
+    ),
+]
+Direction = Annotated[str | None, typer.Option(help="Its direction: maximize or minimize.")]
 RunsFolder = Annotated[
     Path | None, typer.Option("--runs", help="Where runs are kept (default: runs).")
 ]
@@ -67,6 +74,8 @@ RunsFolder = Annotated[
 def run(
     topic: Annotated[str | None, typer.Argument(help="The research question; may be left out when the task names one.")] = None,
     task: Annotated[str | None, typer.Option(help="A task that ships with the product, or a folder.")] = None,
+    metric: Metric = None,
+    direction: Direction = None,
     model: Annotated[str | None, typer.Option(help="A LiteLLM name (anthropic/..., openai/..., ollama/...), offline, or replay:RUN (or a cassette).")] = None,
     api_base: Annotated[str | None, typer.Option(help="An OpenAI-compatible server.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Turns of think, practice, feedback.")] = None,
@@ -84,7 +93,7 @@ def run(
     from autoresearch.assembly import recorded_defaults, start
 
     options = {
-        "topic": topic, "task": task, "rounds": rounds, "ideas": ideas, "parallel": parallel,
+        "topic": topic, "task": task, "metric": metric, "direction": direction, "rounds": rounds, "ideas": ideas, "parallel": parallel,
         "model.name": model, "model.api_base": api_base, "sandbox.kind": sandbox,
         "papers.folder": _text(papers), "runs": _text(runs),
         "sandbox.i_trust_generated_code": trust or None, "budget": budget or None, "model.price": price,
@@ -182,13 +191,15 @@ def models(
 @task_app.command()
 def check(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="A task's folder or name.")],
+    metric: Metric = None,
+    direction: Direction = None,
     sandbox: Annotated[str | None, typer.Option(help="docker, local, auto or none.")] = None,
     assignments: Assignments = None,
 ) -> None:
     """Run a task's data recipe, baseline and scorer once, and say what is wrong with it."""
     from autoresearch.doctor import check_task
 
-    options = {"task": folder, "sandbox.kind": sandbox, "model.name": "offline"}
+    options = {"task": folder, "metric": metric, "direction": direction, "sandbox.kind": sandbox, "model.name": "offline"}  # fmt: skip
     for line in check_task(_settings(options, assignments)):
         typer.echo(line)
 
@@ -207,6 +218,8 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
         lab = open_lab(found, ahead=found.settings.parallel)
         console.print(f"run {found.folder}", highlight=False)
         console.print(f"sandbox: {lab.sandbox.name}", highlight=False)
+        if "recognised" in found.manifest:
+            console.print(f"task: {found.manifest['recognised']}", highlight=False)
         ended = None
         try:
             with watching(found, console):

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from autoresearch.records import Attempt, Lesson, Trial
-from autoresearch.report import STYLES, Row, model_name, number, plain, printable
+from autoresearch.report import STYLES, Row, model_name, number, plain, printable, task_of, whence
 from autoresearch.store import Run, read
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ def idea_page(run: Run, row: Row) -> list["RenderableType"]:
         f"   [dim]cites[/dim] {', '.join(idea.cites) or 'nothing'}",
     ]
     if (row.folder / "practice.json").is_file():
-        page += _trial_parts(read(row.folder / "practice.json", Trial))
+        page += _trial_parts(read(row.folder / "practice.json", Trial), whence(task_of(run)))
     else:
         page.append(f"\n{row.progress()}")
     return page + (_lesson_parts(run, row.lesson) if row.lesson else [])
 
 
-def _trial_parts(trial: Trial) -> list["RenderableType"]:
+def _trial_parts(trial: Trial, whence: str) -> list["RenderableType"]:
     from rich.syntax import Syntax
 
     parts: list[RenderableType] = ["\n[bold]attempts[/bold]"]
@@ -38,7 +38,7 @@ def _trial_parts(trial: Trial) -> list["RenderableType"]:
         ]
     if trial.measurements:
         scores = ", ".join(f"seed {m.seed}: {number(m.value)}" for m in trial.measurements)
-        parts.append(f"\n[bold]scores[/bold] (validation, from score.py) {scores}")
+        parts.append(f"\n[bold]scores[/bold] ({whence}) {scores}")
     return parts
 
 

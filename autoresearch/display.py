@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from autoresearch.claimed import claims_part
 from autoresearch.report import (
     Row,
     best_of,
-    claims_part,
     headline,
     ideas_table,
     plain,
@@ -78,7 +78,7 @@ def _screen(run: Run, began: float, height: int) -> "RenderableType":
 
 def _phase(run: Run, rows: list[Row]) -> str:
     """What the run is busy with as a whole."""
-    if not (run.folder / "data.json").is_file():
+    if not (run.folder / "data.json").is_file() and (run.task_folder / "data.py").is_file():
         return "making the data"
     if not (run.folder / "floor.json").is_file():
         done = len(list((run.folder / "baseline").glob("seed-*-score.json")))
@@ -90,7 +90,8 @@ def _phase(run: Run, rows: list[Row]) -> str:
         )
     thinking = len(list(run.folder.glob("round-*/think.json"))) + 1
     if thinking > run.settings.rounds:
-        return "opening the sealed test split for what improved"
+        reported = run.manifest.get("scores") == "self-reported"
+        return "claims" if reported else "opening the sealed test split for what improved"
     return f"round {thinking} of {run.settings.rounds}: thinking"
 
 

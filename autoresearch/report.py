@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from autoresearch.errors import BadInput
 from autoresearch.records import (
     Agenda,
-    Claims,
     Floor,
     Idea,
     Lesson,
     Outcome,
+    Task,
 )
 from autoresearch.spending import spending_line
 from autoresearch.store import Run, list_runs, read
@@ -111,9 +111,10 @@ def headline(run: Run) -> "RenderableType":
     from rich.table import Table
 
     settings, grid = run.settings, Table.grid(padding=(0, 2))
+    origin = run.manifest.get("recognised")
     facts = {
         "topic": settings.topic,
-        "task": run.task_name,
+        "task": run.task_name + (f" ({origin})" if origin else ""),
         "model": model_name(run),
         "sandbox": str(run.manifest["sandbox"]["name"]),
         "run": f"{run.folder} ({state_of(run)})",
@@ -135,7 +136,9 @@ def model_name(run: Run) -> str:
 
 
 def _floor_line(run: Run, floor: Floor) -> str:
-    line = f"{metric_of(run)} {floor.mean:.4f} on validation, {len(floor.measurements)} seeds"
+    task, seeds = task_of(run), len(floor.measurements)
+    where = "self-reported" if task.reported else "on validation"
+    line = f"{task.metric} {floor.mean:.4f} {where}, {seeds} seeds"
     if floor.deviation is not None and floor.smallest_gain is not None:
         line += (
             f", sd {floor.deviation:.4f}; 4 times in 5 a gain of {floor.smallest_gain:.4f} is found"
@@ -143,10 +146,17 @@ def _floor_line(run: Run, floor: Floor) -> str:
     return line
 
 
-def metric_of(run: Run) -> str:
+def task_of(run: Run) -> Task:
     from autoresearch.config import load_task
 
-    return load_task(run.task_folder).metric
+    return load_task(run.task_folder)
+
+
+def whence(task: Task) -> str:
+    """Where the scores of a task are from."""
+    if task.reported:
+        return "self-reported: the program's own figure, checked by nothing"
+    return "validation, from score.py"
 
 
 def ideas_table(run: Run, rows: list[Row], compact: bool = False) -> "Table":
@@ -155,14 +165,19 @@ def ideas_table(run: Run, rows: list[Row], compact: bool = False) -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    floor = floor_of_run(run)
+    floor, task = floor_of_run(run), task_of(run)
     seeds = len(floor.measurements) if floor else 0
+    scored = (
+        f"{task.metric}, mean over the seeds run (up to {seeds}), {whence(task)}"
+        if task.reported
+        else f"{task.metric} on validation, mean over the seeds run (up to {seeds}), from score.py"
+    )
     table = Table(
         box=SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        caption=f"score: {metric_of(run)} on validation, mean over the seeds run (up to {seeds}), from "
-        f"score.py. gain: paired with the baseline's seeds, ± half a 95 % interval. {_level(run, floor)}",
+        caption=f"score: {scored}. gain: paired with the baseline's seeds, ± half a 95 % interval. "
+        f"{_level(run, floor)}",
         caption_justify="left",
     )
     for name in ("#", "tries", "verdict", "score", "gain"):
@@ -217,36 +232,6 @@ def _gain(lesson: Lesson) -> str:
     return f"{verdict.effect:+.4f} ±{max(verdict.effect - low, high - verdict.effect):.4f}"
 
 
-def claims_part(run: Run) -> "RenderableType | None":
-    """What a finished run ended with: test scores of what improved, and what that does not say."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    path = run.folder / "claims.json"
-    if not path.is_file():
-        return None
-    claims = sorted(read(path, Claims).claims, key=lambda claim: -(claim.test_effect or 0.0))
-    if not claims:
-        return "\nNo idea improved on the baseline beyond noise; the test split was not opened."
-    table = Table(
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        title="\nOn the sealed test split, opened once",
-        title_justify="left",
-        caption=f"Unconfirmed: not yet tested for {', '.join(claims[0].untested)}.",
-        caption_justify="left",
-    )
-    table.add_column("claim", overflow="fold")
-    for name in ("score", "baseline", "gain"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for claim in claims:
-        effect = "none" if claim.test_effect is None else f"{claim.test_effect:+.4f}"
-        scores = (number(claim.test_score), number(claim.test_baseline))
-        table.add_row(plain(claim.slug), *scores, effect)
-    return table
-
-
 def number(value: float | None) -> str:
     return "none" if value is None else f"{value:.4f}"
 
@@ -276,10 +261,15 @@ def runs_table(runs: Path) -> "Table":
         ]
         done = sum(row.lesson is not None for row in rows)
         table.add_row(
-            folder.name, state_of(run), f"{done}/{len(rows)}", str(len(good)),
+            folder.name, state_of(run), f"{done}/{len(rows)}", f"{len(good)}{_mark(run)}",
             plain(run.settings.topic),
         )  # fmt: skip
     return table
+
+
+def _mark(run: Run) -> str:
+    """What the scores of a run are worth, where space is short."""
+    return " self-reported" if run.manifest.get("scores") == "self-reported" else ""
 
 
 def plain(text: str) -> str:

@@ -17,12 +17,31 @@ UNTESTED = (
     "ablation",
     "the control arm",
 )
+NO_SEAL = "a sealed test split (none: the score is self-reported, the program's own figure)"
 
 
 def open_seal(lab: Lab, memory: tuple[Lesson, ...]) -> Claims:
-    """A claim for each idea that improved, with its test score beside the baseline's."""
+    """A claim for each idea that improved, with its test score beside the baseline's; without one
+    where the program reports its own score."""
     improved = [lesson for lesson in memory if lesson.verdict.outcome is Outcome.improved]
-    return Claims(claims=tuple(_claim(lab, lesson) for lesson in improved))
+    make = _unsealed if lab.task.reported else _claim
+    return Claims(claims=tuple(make(lab, lesson) for lesson in improved))
+
+
+def _unsealed(_: Lab, lesson: Lesson) -> Claim:
+    return Claim(
+        name=lesson.name,
+        slug=lesson.idea.slug,
+        verdict=lesson.verdict,
+        commit=str(lesson.commit),
+        test_score=None,
+        test_baseline=None,
+        test_effect=None,
+        test_interval=None,
+        self_reported=True,
+        survived=(lesson.verdict.test,),
+        untested=(NO_SEAL, *UNTESTED),
+    )
 
 
 def _claim(lab: Lab, lesson: Lesson) -> Claim:
