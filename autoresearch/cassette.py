@@ -70,6 +70,7 @@ class Header(Record):
     packages: tuple[str, ...]
     results: tuple[Result, ...]
     dropped: dict[str, str]  # ideas that were not tried, and why
+    scores: str = ""  # "self-reported" where nothing but the programs themselves measured
 
 
 class Cassette(Record):
@@ -134,6 +135,7 @@ def _collect(run: Run, origin: str) -> Cassette:
             )
             for lesson in lessons
         ),
+        scores=str(run.manifest.get("scores", "")),
         dropped={c.idea.slug: c.reason for a in agendas for c in a.candidates if not c.kept},
     )
     files = sorted(path for path in run.task_folder.rglob("*") if path.is_file())

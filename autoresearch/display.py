@@ -12,6 +12,7 @@ from autoresearch.report import (
     best_of,
     headline,
     ideas_table,
+    mark_of,
     plain,
     printable,
     rows_of,
@@ -90,8 +91,7 @@ def _phase(run: Run, rows: list[Row]) -> str:
         )
     thinking = len(list(run.folder.glob("round-*/think.json"))) + 1
     if thinking > run.settings.rounds:
-        reported = run.manifest.get("scores") == "self-reported"
-        return "claims" if reported else "opening the sealed test split for what improved"
+        return "claims" if mark_of(run) else "opening the sealed test split for what improved"
     return f"round {thinking} of {run.settings.rounds}: thinking"
 
 

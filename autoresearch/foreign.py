@@ -154,8 +154,9 @@ def _write(folder: Path, source: Path, found: Found, metric: dict[str, Any]) -> 
         "cpus": 1,
         "gpus": _gpus(folder),
     }
+    known = {"ideas": list(found.ideas)} if found.ideas else {}
     table = {
-        "task": {"topic": found.topic, "goal": found.goal, "ideas": list(found.ideas)},
+        "task": {"topic": found.topic, "goal": found.goal, **known},
         "experiment": {
             "command": ["python", START, *found.command],
             "editable": list(found.editable),

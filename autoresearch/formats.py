@@ -62,8 +62,8 @@ def recognise(folder: Path, metric: str | None, direction: Direction | None) -> 
 def _template(folder: Path, metric: str | None, direction: Direction | None) -> Found:
     prompt = _json_of(folder / "prompt.json")
     prompt = prompt if isinstance(prompt, dict) else {}
-    texts = [str(prompt.get(name, "")) for name in ("task_description", "system")]
-    goal = "\n\n".join(text.strip()[:TEXT] for text in texts if text.strip())
+    about, role = (str(prompt.get(k, "")).strip()[:TEXT] for k in ("task_description", "system"))
+    goal = f"{about}\n\nWhat its own model is told there: {role}" if role else about
     table: dict[str, Any] | None = None
     remarks: tuple[str, ...] = ()
     known = [folder / "run_0" / "final_info.json", folder / "final_info.json"]
@@ -76,7 +76,7 @@ def _template(folder: Path, metric: str | None, direction: Direction | None) -> 
         table = {"name": name, **direction_of(name, direction), "json": INFO, "key": key}
     return Found(
         kind="an AI-Scientist template",
-        topic=_first_line(texts[0]) or f"Improving {folder.name}",
+        topic=_first_line(about) or f"Improving {folder.name}",
         goal=goal or f"Improve experiment.py of {folder.name}.",
         command=("experiment.py", f"--out_dir={{out}}/{RUN}"),
         editable=("experiment.py",),

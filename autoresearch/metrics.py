@@ -84,7 +84,9 @@ def last_match(pattern: str, text: str) -> str | None:
     compiled, deadline = regex.compile(pattern), time.monotonic() + SECONDS
     try:
         for line in reversed(_whole_lines(text)):
-            left = max(0.001, deadline - time.monotonic())
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
             found = list(compiled.finditer(line[:LINE], timeout=left, concurrent=True))
             if found:
                 return str(found[-1][1] or "")

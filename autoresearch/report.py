@@ -29,6 +29,9 @@ STYLES = {
 }
 
 
+MARK = "self-reported"
+
+
 @dataclass(frozen=True)
 class Row:
     """One idea of a run and how far it is; `lesson` is None while it is worked on."""
@@ -232,6 +235,11 @@ def _gain(lesson: Lesson) -> str:
     return f"{verdict.effect:+.4f} ±{max(verdict.effect - low, high - verdict.effect):.4f}"
 
 
+def mark_of(run: Run) -> str:
+    """What the scores of a run are worth, where space is short."""
+    return MARK if run.manifest.get("scores") == MARK else ""
+
+
 def number(value: float | None) -> str:
     return "none" if value is None else f"{value:.4f}"
 
@@ -241,14 +249,14 @@ def runs_table(runs: Path) -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, expand=True)
     table.add_column(
         "run", no_wrap=True, min_width=max((len(f.name) for f in list_runs(runs)), default=3)
     )
     table.add_column("state", no_wrap=True, min_width=11)
     for name in ("ideas", "improved"):
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-    table.add_column("topic", overflow="ellipsis", no_wrap=True, max_width=60)
+    table.add_column("topic", overflow="ellipsis", no_wrap=True, ratio=1)
     for folder in list_runs(runs):
         try:
             run = Run(folder)
@@ -260,16 +268,12 @@ def runs_table(runs: Path) -> "Table":
             row for row in rows if row.lesson and row.lesson.verdict.outcome is Outcome.improved
         ]
         done = sum(row.lesson is not None for row in rows)
+        mark = f"({mark_of(run)}) " if mark_of(run) else ""
         table.add_row(
-            folder.name, state_of(run), f"{done}/{len(rows)}", f"{len(good)}{_mark(run)}",
-            plain(run.settings.topic),
+            folder.name, state_of(run), f"{done}/{len(rows)}", str(len(good)),
+            mark + plain(run.settings.topic),
         )  # fmt: skip
     return table
-
-
-def _mark(run: Run) -> str:
-    """What the scores of a run are worth, where space is short."""
-    return " self-reported" if run.manifest.get("scores") == "self-reported" else ""
 
 
 def plain(text: str) -> str:

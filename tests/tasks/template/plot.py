@@ -1,0 +1,1 @@
+"""Draws what runs left; no part of the experiment."""
