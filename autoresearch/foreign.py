@@ -107,9 +107,14 @@ def adapt(source: Path, place: Path, settings: Settings) -> Opened:
     _copy(source, baseline, found.left_out, settings.runs.resolve())
     package = Path(__file__).parent
     shutil.copyfile(package / "in_a_copy.py", baseline / START)
-    if found.prepared:
+    if found.prepared or found.beside:
         shutil.copyfile(package / "recipe.py", folder / "data.py")
-    remarks = [*found.remarks, *_require(source, folder), *_about_seeds(baseline)]
+    remarks = [
+        *found.remarks,
+        *_bring_data(source, folder, found),
+        *_require(source, folder),
+        *_about_seeds(baseline),
+    ]
     table = found.metric or {"name": "?", "direction": "maximize", "json": INFO, "key": "*"}
     _write(folder, source, found, table)
     return Opened(folder, source, found, tuple(remarks))
@@ -126,8 +131,10 @@ def measured(
     if found is None or found.metric is not None:
         return opened
     task, out = load_task(opened.folder), opened.folder.parent / "out"
-    data = opened.folder.parent / "data"
-    data.mkdir()
+    data = opened.folder / "beside"
+    if not data.is_dir():
+        data = opened.folder.parent / "data"
+        data.mkdir()
     inputs = {"work": opened.folder / "baseline", "data": data}
     metered = MeteredSandbox(sandbox, Ledger(opened.folder.parent / BOOKS, Budget.parse(budget)))
     ran = metered.run(Job(environment, task.command, inputs, out, task.limits, {"SEED": "0"}))
@@ -206,6 +213,19 @@ def _copy(source: Path, target: Path, left_out: tuple[str, ...], runs: Path) -> 
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
             copy.chmod(0o755 if os.access(path, os.X_OK) and path.stat().st_mode & 0o111 else 0o644)
+
+
+def _bring_data(source: Path, folder: Path, found: Found) -> Iterator[str]:
+    """Of ../../data, where AI-Scientist keeps data for its templates, what the program names."""
+    if found.beside is None:
+        return
+    code = text_of(source / found.editable[0])
+    named = [path for path in sorted(found.beside.resolve().glob("*")) if path.name in code]
+    for path in named:
+        if path.is_dir() and not path.is_symlink():
+            _copy(path, folder / "beside" / path.name, (), path)
+    names = ", ".join(path.name for path in named) or "nothing that the program names"
+    yield f"it reads ../../data: {names} was found there"
 
 
 def _belongs(name: str, left_out: tuple[str, ...]) -> bool:

@@ -37,6 +37,7 @@ class Found:
     ideas: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()  # patterns of what is no part of the experiment
     prepared: bool = False  # by its prepare.py
+    beside: Path | None = None  # data that it reads from outside of its folder
     remarks: tuple[str, ...] = field(default=())
 
 
@@ -83,6 +84,7 @@ def _template(folder: Path, metric: str | None, direction: Direction | None) -> 
         timeout=7200,  # as there
         metric=table,
         ideas=tuple(_known_ideas(folder / "seed_ideas.json")),
+        beside=folder / "../../data" if "../../data" in text_of(folder / "experiment.py") else None,
         left_out=("plot.py", "latex", "notes.txt", "run_*", "prompt.json", "*ideas.json", "*.pdf"),
         remarks=remarks,
     )

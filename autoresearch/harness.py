@@ -162,6 +162,11 @@ def _measure_floor(lab: Lab) -> Floor:
 
     measurements = tuple(in_parallel(lab, one, range(lab.task.seeds)))
     values = [m.value for m in measurements if m.value is not None]
+    if lab.task.reported and len(values) > 1 and len(set(values)) == 1:
+        lab.note(
+            "the baseline gave the same score with every seed: a gain without scatter is not tested, "
+            "and cannot come out as improved; take randomness from $SEED"
+        )
     return floor_of(commit, measurements, values, lab.settings)
 
 

@@ -3,7 +3,7 @@
 A copy of this file stands in the task of a folder that was made for another system, where it is not
 editable: `python in-a-copy SCRIPT [ARGUMENT...]`, with $OUT for {out} in an argument. Standard library
 only. What the task's recipe left is put where such programs look for it: `work` beside the program,
-`home` in its home folder. Large files are links, and stay read-only.
+`home` in its home folder, all of it at ../../data. Large files are links, and stay read-only.
 """
 
 import os
@@ -16,8 +16,9 @@ LARGE = 2**20  # bytes
 
 def main() -> None:
     """Becomes the program: its exit code and signals are its own."""
-    place, home = (Path(os.environ["TMPDIR"]) / name for name in ("work", "home"))
+    place, home = (Path(os.environ["TMPDIR"]) / name for name in ("copy/work", "home"))
     data = Path(os.environ["DATA"])
+    (Path(os.environ["TMPDIR"]) / "data").symlink_to(data)
     bring(Path.cwd(), place)
     bring(data / "work", place)
     home.mkdir(exist_ok=True)
@@ -32,7 +33,7 @@ def main() -> None:
 
 def bring(source: Path, target: Path) -> None:
     """Copy what is below `source`, if it is there, to `target`; large files as links to it."""
-    target.mkdir(exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.rglob("*")):
         place = target / path.relative_to(source)
         if path.is_dir():

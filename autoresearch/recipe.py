@@ -1,8 +1,8 @@
-"""The data recipe of a repository with a `prepare.py` that fills a folder in ~/.cache.
+"""The data recipe of a folder made for another system; a copy of this file is its `data.py`.
 
-A copy of this file is the `data.py` of such a task. Standard library only. It runs prepare.py once, in a
-writable copy and with a home of its own, and keeps what that leaves; or, where a prepared folder is
-given as $SOURCE, takes that in its place. Programs find it again through `in_a_copy.py`.
+Standard library only. A prepare.py, which fills a folder in ~/.cache, is run once in a writable copy and
+with a home of its own; what it leaves is kept. Of a program that reads ../../data, the copy `beside` is
+taken. A folder given as $SOURCE takes the place of either. `in_a_copy.py` puts it where programs look.
 """
 
 import os
@@ -17,16 +17,25 @@ HINT = "prepare.py did not run in the sandbox, which has no network: {hint}"
 
 
 def main() -> int:
-    """The exit code of prepare.py; without one there is nothing to prepare."""
+    """The exit code for the recipe."""
     public = Path(os.environ["OUT"]) / "public"
-    home = public / "home"
-    cache = home / ".cache" / cache_name()
-    cache.parent.mkdir(parents=True)
-    source = os.environ.get("SOURCE")
+    public.mkdir()
+    cache = public / "home" / ".cache" / cache_name()
+    source, beside = os.environ.get("SOURCE"), Path("beside")
+    fixed = (BASELINE / "prepare.py").is_file()
     if source:
-        shutil.copytree(source, cache)
-        return 0
-    work = Path(os.environ["TMPDIR"]) / "work"
+        shutil.copytree(source, cache if fixed else public, dirs_exist_ok=True)
+    elif beside.is_dir():
+        shutil.copytree(beside, public, dirs_exist_ok=True)
+    elif fixed:
+        return prepare(public, cache)
+    return 0
+
+
+def prepare(public: Path, cache: Path) -> int:
+    """Run prepare.py; what it makes at home and beside itself ends up in `public`."""
+    cache.parent.mkdir(parents=True)
+    home, work = public / "home", Path(os.environ["TMPDIR"]) / "work"
     shutil.copytree(BASELINE, work)
     before = {path: path.read_bytes() for path in work.rglob("*") if path.is_file()}
     ran = subprocess.run(
