@@ -96,7 +96,11 @@ def open_task(settings: Settings, shipped: Path) -> Iterator[Opened]:
         return
     with tempfile.TemporaryDirectory(prefix="autoresearch-task-") as place:
         Path(place).chmod(0o755)  # experiments run as another user
-        yield adapt(named.resolve(), Path(place), settings)
+        try:
+            opened = adapt(named.resolve(), Path(place), settings)
+        except PermissionError as error:
+            raise TaskError(f"{error.filename}: {error.strerror}; make it readable") from None
+        yield opened
 
 
 def adapt(source: Path, place: Path, settings: Settings) -> Opened:
@@ -165,7 +169,7 @@ def _write(folder: Path, source: Path, found: Found, metric: dict[str, Any]) -> 
     table = {
         "task": {"topic": found.topic, "goal": found.goal, **known},
         "experiment": {
-            "command": ["python", START, *found.command],
+            "command": ["python", "-I", START, *found.command],
             "editable": list(found.editable),
             **limits,
         },
@@ -241,9 +245,8 @@ def _require(source: Path, folder: Path) -> Iterator[str]:
     if own.is_file():
         shutil.copyfile(own, folder / "requirements.txt")
         return
-    if project.is_file():
-        listed = _dependencies(project)
-    else:
+    listed = _dependencies(project) if project.is_file() else None
+    if listed is None:
         listed, unknown = _imported(folder / "baseline")
         if listed:
             yield f"no requirements.txt: {', '.join(listed)} from the imports, in their newest versions"
@@ -253,12 +256,15 @@ def _require(source: Path, folder: Path) -> Iterator[str]:
         (folder / "requirements.txt").write_text("".join(f"{each}\n" for each in listed))
 
 
-def _dependencies(project: Path) -> list[str]:
+def _dependencies(project: Path) -> list[str] | None:
+    """None where the project says nothing of them."""
     try:
-        table = tomllib.loads(project.read_text(encoding="utf-8"))
-        return [
-            " ".join(str(each).split()) for each in table.get("project", {}).get("dependencies", [])
-        ]
+        listed = (
+            tomllib.loads(project.read_text(encoding="utf-8"))
+            .get("project", {})
+            .get("dependencies")
+        )
+        return listed and [" ".join(str(each).split()) for each in listed]
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise TaskError(f"{project}: cannot be read: {error}") from None
 

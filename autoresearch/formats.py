@@ -114,7 +114,8 @@ def _repository(folder: Path, metric: str | None, direction: Direction | None) -
         raise TaskError(
             f"{folder}: program.md names no metric: add --metric NAME --direction minimize|maximize"
         )
-    table = _from_output(metric, direction) if metric else _line(str(name), direction or stated)
+    way = direction or (stated if metric in (None, name) else None)
+    table = _from_output(metric or str(name), way)
     timeout, said = _timeout(program, code)
     fixed = (folder / "prepare.py").is_file()
     return Found(
