@@ -17,7 +17,7 @@ from autoresearch.roles import Section
 
 LONGEST = 500  # characters of a pattern
 LINE = 4_000  # characters of a line that are looked at
-SECONDS = 2.0  # for all lines together
+SECONDS = 2.0  # of processor time, for all lines together
 LARGEST_SCORE = 1e100  # what diverged further cannot be averaged or squared
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -104,8 +104,8 @@ def _whole_lines(text: str) -> list[str]:
 
 def number_in(text: str) -> float | None:
     """The finite number that a text is, a percent sign or a comma behind it set aside."""
-    said = text.strip().rstrip("%,;")[:64]
-    return finite(float(said)) if _NUMBER.fullmatch(said) else None
+    said = text.strip().rstrip("%,;")
+    return finite(float(said)) if len(said) < 100 and _NUMBER.fullmatch(said) else None
 
 
 def finite(value: Any) -> float | None:

