@@ -12,7 +12,7 @@ from autoresearch.config import Settings, load_task
 from autoresearch.errors import BadInput, TaskError
 from autoresearch.foreign import START, Opened, open_task
 from autoresearch.formats import recognise
-from autoresearch.prompts import Prompts, shipped
+from autoresearch.prompts import VARIABLES, Prompts, shipped
 from autoresearch.records import Direction, Task
 from autoresearch.workspace import matches
 from tests.examples import variables_of
@@ -251,3 +251,15 @@ def test_runs_that_lie_inside_the_folder_are_no_part_of_it(tmp_path: Path) -> No
     (folder / "mine" / "old-run" / "train.py").touch()
     _, _, files = opened(folder, metric=ACCURACY, direction="maximize", runs=folder / "mine")
     assert not any("old-run" in name for name in files)
+
+
+@pytest.mark.parametrize("name", sorted(VARIABLES))
+def test_prompts_name_such_a_metric_as_self_reported_and_no_scorer(name: str) -> None:
+    _, task, _ = opened(TASKS / "template")
+    given = variables_of(name)
+    text = Prompts().render(name, given | ({"task": task} if "task" in given else {}))
+    assert text.count("val_loss_mean") == text.count("val_loss_mean (self-reported)")
+    assert "trusted scorer" not in text and "validation split" not in text
+    assert "scorer that the code" not in text and "writing predictions" not in text
+    ours = Prompts().render(name, given)
+    assert "self-reported" not in ours and "known idea" not in ours
