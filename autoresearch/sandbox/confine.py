@@ -3,7 +3,8 @@
 Landlock (files, signals, abstract sockets), seccomp (an allow-list of system calls), another user where
 the supervisor is root, no capabilities, no_new_privs. Each is applied or raises; nothing is optional.
 
-Two strengths. With `namespaces` there is a private network and a private view of files and processes.
+In both strengths the processors it was given are its own for good: asking for others does nothing.
+With `namespaces` there is a private network and a private view of files and processes.
 Without, what Landlock leaves open is closed by seccomp: no sockets but connected pairs, no watching of
 folders, and changing modes, owners and times of files does nothing.
 """
@@ -36,6 +37,8 @@ def become(request: Mapping[str, Any], out: int, err: int, report: int) -> NoRet
         report = 3
         _reset_signals()
         _prefer_as_victim()
+        if request["processors"] is not None:
+            os.sched_setaffinity(0, request["processors"])
         if request["confine"] is not None:
             apply(request["confine"])
         process_control(_DEATH_SIGNAL, signal.SIGKILL)  # of the supervisor, should that be lost

@@ -1,8 +1,10 @@
-"""Leases on GPUs: a device is given to one experiment at a time, by whichever process asks."""
+"""Leases on GPUs and processors: a device is given to one experiment at a time, by whichever process
+asks; processors too, as long as there are enough of them."""
 
 import contextlib
 import fcntl
 import os
+import random
 import shutil
 import subprocess
 import time
@@ -13,6 +15,7 @@ from typing import IO
 from autoresearch.errors import SandboxError
 
 _POLL_SECONDS = 0.2
+_LEVELS = 64  # experiments that share a processor, before chance decides
 
 
 def list_gpus() -> tuple[str, ...] | None:
@@ -58,6 +61,38 @@ def lease(identifiers: tuple[str, ...], count: int, folder: Path) -> Iterator[tu
                 return
         # All or none: two experiments that each hold a part would wait for each other.
         time.sleep(_POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def processors(count: int, folder: Path) -> Iterator[tuple[int, ...]]:
+    """`count` of the processors that this process may use (all, when it has no more), held as long as
+    the experiment runs. Never waits: when all are given away, those with the fewest are shared."""
+    usable = sorted(os.sched_getaffinity(0))
+    if count >= len(usable):
+        yield tuple(usable)
+        return
+    with contextlib.ExitStack() as held:
+        yield tuple(sorted(_least_used(usable, count, folder, held)))
+
+
+def _least_used(
+    usable: list[int], count: int, folder: Path, held: contextlib.ExitStack
+) -> list[int]:
+    """One file to lock for each processor and level; the first level that is free counts."""
+    chosen: list[int] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for level in range(_LEVELS):
+            for number in usable:
+                if number not in chosen and _try_lock(
+                    held.enter_context(_open(folder, f"{number}-{level}"))
+                ):
+                    chosen.append(number)
+                if len(chosen) == count:
+                    return chosen
+    except OSError:
+        pass  # no place for locks: experiments may then share where they need not
+    return random.sample(usable, count)
 
 
 def _open(folder: Path, name: str) -> IO[str]:

@@ -14,7 +14,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,7 @@ from autoresearch.errors import SandboxError
 from autoresearch.records import Execution
 from autoresearch.sandbox import Environment, Job
 from autoresearch.sandbox.confine import closed_folder, landlock_version
+from autoresearch.sandbox.leases import processors
 from autoresearch.sandbox.protocol import Reply, Request, with_files
 from autoresearch.sandbox.results import collect, collect_tar
 from autoresearch.sandbox.scratch import check_readable, remove_abandoned, scratch
@@ -77,8 +79,12 @@ class Local:
         if user is not None:
             for folder in job.inputs.values():
                 check_readable(folder)
+        with _processors(job, self._settings) as chosen:
+            return self._run(job, user, chosen)
+
+    def _run(self, job: Job, user: int | None, chosen: Sequence[int]) -> Execution:
         if self._bubblewrap:
-            return self._run_in_namespaces(job, user, self._bubblewrap)
+            return self._run_in_namespaces(job, user, self._bubblewrap, chosen)
         with scratch(user) as folder:
             view = plain_view(job, folder)
             seen = [*view.read, *view.write, *view.scratch]
@@ -88,14 +94,17 @@ class Local:
                 "namespaces": False,
                 **view.rules(),
             }
-            return _run_in_folder(self.name, job, view, folder, confine)
+            return _run_in_folder(self.name, job, view, folder, confine=confine, processors=chosen)
 
-    def _run_in_namespaces(self, job: Job, user: int | None, program: str) -> Execution:
+    def _run_in_namespaces(
+        self, job: Job, user: int | None, program: str, chosen: Sequence[int]
+    ) -> Execution:
         view = bubblewrap_view(job, program, as_root=user is not None)
         confine = {"reach": [], "uid": user, "namespaces": True, **view.rules()}
         request = _request(
             job,
             view,
+            processors=chosen,
             confine=confine,
             disk={"folders": view.write + view.scratch, "bytes": None, "entries": ENTRIES},
             container={"out": view.variables["OUT"], "disk": job.limits.disk},
@@ -128,20 +137,26 @@ class Plain:
 
     def run(self, job: Job) -> Execution:
         _check_job(job)
-        with scratch(None) as folder:
-            return _run_in_folder(self.name, job, plain_view(job, folder), folder, None)
+        with _processors(job, self._settings) as chosen, scratch(None) as folder:
+            view = plain_view(job, folder)
+            return _run_in_folder(self.name, job, view, folder, processors=chosen)
 
 
 # --- one run ------------------------------------------------------------------------------------
 
 
-def _run_in_folder(
-    name: str, job: Job, view: View, folder: Path, confine: Mapping[str, Any] | None
-) -> Execution:
+def _run_in_folder(name: str, job: Job, view: View, folder: Path, **walls: Any) -> Execution:
     disk = {"folders": [str(folder)], "bytes": job.limits.disk, "entries": ENTRIES}
-    request = _request(job, view, confine=confine, disk=disk)
+    request = _request(job, view, disk=disk, **walls)
     execution = view.neutral(_converse(name, view.arguments, request, None))
     return with_files(execution, lambda: collect(folder / "out", job.outputs, job.limits))
+
+
+def _processors(job: Job, settings: SandboxSettings) -> AbstractContextManager[Sequence[int]]:
+    """Whole ones: as many as `cpus` rounded up."""
+    from autoresearch.sandbox.environments import cache_folder
+
+    return processors(math.ceil(job.limits.cpus), cache_folder(settings) / "processors")
 
 
 def _request(job: Job, view: View, **walls: Any) -> Request:

@@ -4,7 +4,7 @@ import json
 import secrets
 import signal
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -27,6 +27,7 @@ class Request:
     environment: Mapping[str, str]
     limits: Limits
     rlimits: Mapping[str, int]
+    processors: Sequence[int] | None = None
     memory: int | None = None
     disk: Mapping[str, Any] | None = None
     confine: Mapping[str, Any] | None = None
@@ -42,6 +43,7 @@ class Request:
             "seconds": self.limits.timeout,
             "output": self.limits.output,
             "rlimits": dict(self.rlimits),
+            "processors": self.processors,
             "memory": self.memory,
             "disk": self.disk,
             "confine": self.confine,

@@ -14,6 +14,7 @@ go or died: everything is killed.
     seconds      float, wall time
     output       int, bytes on stdout and stderr together
     rlimits      {"fsize": int, ...}, names as in `resource.RLIMIT_*` in lower case
+    processors   list of the processors it may run on, or null for all
     memory       int or null, bytes of the whole tree (null: something else bounds it)
     disk         {"folders": [str], "bytes": int or null, "entries": int} or null, see `watch.Disk`
     confine      null, or what `confine.apply` takes, applied to the experiment only
@@ -80,14 +81,15 @@ class Experiment:
         self.pipes: dict[int, bytes] = {}
         self.process = self._start()
 
-    def _limits(self) -> list[tuple[float, Any]]:
+    def _limits(self) -> list[tuple[Any, ...]]:
         memory, disk = self.request["memory"], self.request["disk"]
-        checks: list[tuple[float, Any]] = []
+        checks: list[tuple[Any, ...]] = []
         if memory is not None:
-            checks.append((0.05, lambda: self._check_memory(memory)))
+            self.memory = self.watch.Memory(memory)
+            checks.append((0.05, self._check_memory))
         if disk is not None:
             measure = self.watch.Disk(disk["folders"], disk["bytes"], disk["entries"])
-            checks.append((0.25, lambda: self._end_if("disk", measure.excess())))
+            checks.append((0.25, lambda: self._end_if("disk", measure.excess()), measure.urgent))
         if self.contained:
             checks.append((0.25, lambda: self._end_if("disk", self.contained.excess())))
             checks.append((0.25, lambda: self._end_if("memory", self.contained.out_of_memory())))
@@ -110,7 +112,7 @@ class Experiment:
     def run(self) -> None:
         deadline = self.started + self.request["seconds"]
         while self.why is None and self.returned is None:
-            soonest = min([deadline, *(check.due for check in self.checks)])
+            soonest = min([deadline, *(check.glance for check in self.checks)])
             self._relay(max(0.0, soonest - time.monotonic()))
             self._reap()
             for check in self.checks:
@@ -180,10 +182,10 @@ class Experiment:
             if process == self.process:
                 self.returned = status
 
-    def _check_memory(self, limit: int) -> None:
-        used = self.watch.memory(limit)
+    def _check_memory(self) -> None:
+        used = self.memory.used()
         self.peak = max(self.peak, used)
-        self._end_if("memory", "more memory than it may have" if used > limit else "")
+        self._end_if("memory", "more memory than it may have" if used > self.memory.limit else "")
 
     def _end_if(self, why: str, detail: str) -> None:
         if detail:

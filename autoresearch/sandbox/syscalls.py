@@ -78,7 +78,13 @@ Condition = tuple[int, str, int, int]  # argument, comparison, value (or mask), 
 
 # Calls that are allowed when all conditions of one alternative hold.
 _THIS_PROCESS: tuple[tuple[Condition, ...], ...] = (((0, EQUAL, 0, 0),),)
-_OWN_PRIORITY: tuple[tuple[Condition, ...], ...] = (((1, EQUAL, 0, 0),),)
+_PROCESS, _GROUP = 0, 1  # and not the user, whose other processes are not the experiment's
+_OWN_PRIORITY: tuple[tuple[Condition, ...], ...] = tuple(
+    ((0, EQUAL, which, 0), (1, EQUAL, 0, 0)) for which in (_PROCESS, _GROUP)
+)
+_OWN_DISK_PRIORITY: tuple[tuple[Condition, ...], ...] = tuple(
+    ((0, EQUAL, which + 1, 0), (1, EQUAL, 0, 0)) for which in (_PROCESS, _GROUP)
+)
 _NEW_NAMESPACES = 0x7E020000
 _CONDITIONS: dict[str, tuple[tuple[Condition, ...], ...]] = {
     "clone": (((0, MASKED, _NEW_NAMESPACES, 0),),),
@@ -87,7 +93,7 @@ _CONDITIONS: dict[str, tuple[tuple[Condition, ...], ...]] = {
     "sched_setscheduler": _THIS_PROCESS,
     "sched_setattr": _THIS_PROCESS,
     "setpriority": _OWN_PRIORITY,
-    "ioprio_set": _OWN_PRIORITY,
+    "ioprio_set": _OWN_DISK_PRIORITY,
 }
 _UNIX, _INTERNET, _INTERNET6, _NETLINK = 1, 2, 10, 16
 _STREAM, _SEQUENTIAL = 1, 5
@@ -112,6 +118,11 @@ _ONLY_PRIVATE = """
 socket connect bind listen accept accept4 inotify_init inotify_init1 inotify_add_watch
 setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
 """
+# Where memory is counted and not bounded by a control group: nobody sees whose it is.
+_HIDES_MEMORY = {"memfd_create"}
+_BUFFERS = (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF and their FORCE forms: `watch.SOCKET` relies on it
+# Here without a control group the processors are the experiment's for good; asking for others does nothing.
+_KEPT = {"sched_setaffinity"}
 # Landlock lets these through, and without a private view of files they would reach the user's own:
 # they do nothing and say it worked, because copying a file is not worth failing for.
 _PRETENDED = """
@@ -157,21 +168,22 @@ def program(machine: str, namespaces: bool) -> bytes:
     if machine not in _AUDIT:
         raise OSError(f"no system call filter for {machine}, only for {', '.join(_AUDIT)}")
     conditions = _CONDITIONS | (_PRIVATE_NETWORK if namespaces else _NO_NETWORK)
-    refused = set() if namespaces else set((_ONLY_PRIVATE + _PRETENDED).split())
+    pretended = _KEPT | (set() if namespaces else set(_PRETENDED.split()))
+    refused = pretended | _HIDES_MEMORY | (set() if namespaces else set(_ONLY_PRIVATE.split()))
     here = {name: int(at[machine]) for name, at in NUMBERS.items() if at[machine] != "-"}
     code = _step(_LOAD, 4) + _step(_IF_EQUAL, _AUDIT[machine], 1) + _step(_RETURN, _KILL)
     code += _step(_LOAD, 0)
     if machine == "x86_64":
         code += _step(_IF_AT_LEAST, _X32, 0, 1) + _step(_RETURN, _KILL)
     plain = sorted(
-        at for name, at in here.items() if name not in conditions and name not in refused
+        at for name, at in here.items() if name not in {*conditions, *refused, "setsockopt"}
     )
     code += b"".join(_range(first, last) for first, last in _runs(plain))
     for name, alternatives in conditions.items():
         code += _conditional(here[name], alternatives)
-    if not namespaces:
-        for number in sorted(here[name] for name in here.keys() & set(_PRETENDED.split())):
-            code += _step(_IF_EQUAL, number, 0, 1) + _step(_RETURN, _REFUSE)
+    for number in sorted(here[name] for name in here.keys() & pretended):
+        code += _step(_IF_EQUAL, number, 0, 1) + _step(_RETURN, _REFUSE)
+    code += _buffers_stay(here["setsockopt"])
     code += _step(_IF_EQUAL, CLONE3, 1) + _step(_IF_ABOVE, NEWEST, 0, 1)
     return code + _step(_RETURN, _REFUSE | _NO_SUCH_CALL) + _step(_RETURN, _REFUSE | _NO_PERMISSION)
 
@@ -192,6 +204,15 @@ def _runs(numbers: list[int]) -> list[tuple[int, int]]:
 
 def _range(first: int, last: int) -> bytes:
     return _step(_IF_AT_LEAST, first, 0, 2) + _step(_IF_ABOVE, last, 1) + _step(_RETURN, _ALLOW)
+
+
+def _buffers_stay(number: int) -> bytes:
+    """Setting the size of a socket's buffers does nothing and says it worked; other options work."""
+    body = _step(_LOAD, 16 + 8 * 2)
+    for option in _BUFFERS:
+        body += _step(_IF_EQUAL, option, 0, 1) + _step(_RETURN, _REFUSE)
+    body += _step(_RETURN, _ALLOW)
+    return _step(_IF_EQUAL, number, 0, len(body) // 8) + body
 
 
 def _conditional(number: int, alternatives: tuple[tuple[Condition, ...], ...]) -> bytes:

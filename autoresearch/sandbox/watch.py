@@ -4,25 +4,37 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 DEEPEST = 64  # folders within folders, before it counts as hiding
 PATIENCE = 10.0  # seconds for killed processes to go
+SOCKET = 2**18  # bytes that one may hold of what was sent and not read; the filter keeps it so
 
 
 class Check:
-    """Something measured again and again, and for at most a twentieth of the time."""
+    """Something measured again and again, for at most a twentieth of the time; but soon when a
+    cheap glance finds it `urgent`."""
 
-    def __init__(self, interval: float, measure: Callable[[], None]) -> None:
-        self.interval, self.run, self.due = interval, measure, 0.0
+    def __init__(
+        self,
+        interval: float,
+        measure: Callable[[], None],
+        urgent: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.interval, self.run, self.urgent = interval, measure, urgent
+        self.due = self.glance = 0.0
 
     def run_if_due(self) -> None:
         begun = time.monotonic()
-        if begun >= self.due:
+        if begun < self.glance:
+            return
+        self.glance = begun + self.interval
+        if begun >= self.due or self.urgent():
             self.run()
-            now = time.monotonic()
-            self.due = now + max(self.interval, 20 * (now - begun))
+            took = time.monotonic() - begun
+            self.due = begun + took + max(self.interval, 20 * took)
+            self.glance = begun + took + max(self.interval, 2 * took)
 
 
 # --- processes ----------------------------------------------------------------------------------
@@ -100,15 +112,67 @@ def _send(process: int, number: int) -> None:
 # --- memory -------------------------------------------------------------------------------------
 
 
-def memory(limit: int) -> int:
-    """Bytes of the whole tree. Pages that processes share are told apart only near the limit,
-    where it matters: that costs a walk through their page tables."""
-    processes = alive()
-    resident = {process: _resident(process) for process in processes}
-    total = sum(resident.values())
-    if total <= limit:
+class Memory:
+    """Bytes of the whole tree, by what is told apart only where it matters: near the limit, pages that
+    processes share; when the machine has lost more than the limit meanwhile, what no process shows
+    as its own. Both cost a walk through the page tables."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.available = limit, _available()
+
+    def used(self) -> int:
+        processes = alive()
+        resident = {process: _resident(process) for process in processes}
+        total = sum(resident.values())
+        if total > self.limit:
+            return sum(_proportional(process, resident[process]) for process in processes)
+        lost = self.available - _available()
+        if lost > self.limit:
+            hidden = [_hidden(process) for process in processes]
+            total += sum(lost if each is None else each for each in hidden)
         return total
-    return sum(_proportional(process, resident[process]) for process in processes)
+
+
+def _available() -> int:
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith(b"MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _hidden(process: int) -> int | None:
+    """At most so many bytes that are not among its pages: shared memory it may have filled and put
+    out of its sight, and what its sockets may hold. None where it does not let itself be seen."""
+    try:
+        with open(f"/proc/{process}/smaps", "rb") as file:
+            shared = _absent(file)
+        descriptors = os.listdir(f"/proc/{process}/fd")
+        links = [_link(f"/proc/{process}/fd/{each}") for each in descriptors]
+    except PermissionError:
+        return None
+    except OSError:  # it has ended meanwhile
+        return 0
+    return shared + SOCKET * sum(link.startswith("socket:") for link in links)
+
+
+def _absent(smaps: Iterable[bytes]) -> int:
+    """Bytes of the shared mappings without a file that are not in the page tables."""
+    total, counts = 0, False
+    for line in smaps:
+        name, *values = line.split()
+        if not name.endswith(b":"):
+            # address, permissions, offset, device, inode, path: "/dev/zero (deleted)", "/memfd:..."
+            counts = values[0][3:] == b"s" and line.rstrip().endswith(b"(deleted)")
+        elif counts and name in (b"Size:", b"Rss:"):
+            total += (1 if name == b"Size:" else -1) * int(values[0]) * 1024
+    return total
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:  # closed meanwhile
+        return ""
 
 
 def _resident(process: int) -> int:
@@ -139,12 +203,22 @@ class Disk:
     def __init__(self, folders: list[str], limit: int | None, entries: int) -> None:
         self.folders, self.limit, self.entries = folders, limit, entries
         self.free = self._free()
+        self.seen = self.free, self._free_entries()
+
+    def urgent(self) -> bool:
+        """Whether the file system has lost so much since the last look that it may be too much."""
+        if self.limit is None:
+            return True  # a look is cheap
+        free, entries = self.seen
+        lost = free - self._free(), entries - self._free_entries()
+        return lost[0] > self.limit / 2 or lost[1] > self.entries / 2
 
     def excess(self) -> str:
         """Why this is too much, or ''."""
         if self.limit is None:
             used = max(_used_entries(folder) for folder in self.folders)
             return self._too_many(used)
+        self.seen = self._free(), self._free_entries()
         return self._walk(self.limit)
 
     def _too_many(self, entries: int) -> str:
@@ -167,6 +241,9 @@ class Disk:
 
     def _free(self) -> int:
         return sum(_free_bytes(folder) for folder in self.folders[:1])
+
+    def _free_entries(self) -> int:
+        return sum(os.statvfs(folder).f_ffree for folder in self.folders[:1])
 
 
 def _free_bytes(folder: str) -> int:
