@@ -31,10 +31,11 @@ class Check:
             return
         self.glance = begun + self.interval
         if begun >= self.due or self.urgent():
+            used = time.process_time()  # and not the time that others took meanwhile
             self.run()
-            took = time.monotonic() - begun
-            self.due = begun + took + max(self.interval, 20 * took)
-            self.glance = begun + took + max(self.interval, 2 * took)
+            used, now = time.process_time() - used, time.monotonic()
+            self.due = now + max(self.interval, 20 * used)
+            self.glance = now + max(self.interval, 2 * used)
 
 
 # --- processes ----------------------------------------------------------------------------------

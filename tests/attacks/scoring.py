@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.config import Settings, load_task
-from autoresearch.harness import Lab, measure, prepare_data
+from autoresearch.harness import Lab, measure
 from autoresearch.offline import Offline
 from autoresearch.papers import open_library
 from autoresearch.prompts import Prompts
@@ -37,26 +37,23 @@ def small_lab(sandbox: Sandbox, environment: Environment, folder: Path) -> Lab:
     )
 
 
-def scored(
-    sandbox: Sandbox, environment: Environment, place: Path, attack: Attack, facts: dict[str, Any]
-) -> tuple[Execution, Path, list[str]]:
+def scored(lab: Lab, attack: Attack, facts: dict[str, Any]) -> tuple[Execution, Path, list[str]]:
     """(how the experiment ended, what it left, whether its score is better than it earned)"""
-    lab = small_lab(sandbox, environment, place)
-    data = prepare_data(lab)
-    tree = place / "tree"
+    data, name = lab.desk.folder / "data", facts["mark"]
+    tree = lab.desk.folder / f"{name}-tree"
     tree.mkdir()
     told = {**facts, "private": str(data / "private"), "task": str(SLOPE)}
     (tree / "train.py").write_text(attack.source(told))
-    for name, text in attack.files.items():
-        (tree / name).write_text(text)
+    for path, text in attack.files.items():
+        (tree / path).write_text(text)
     before = _fingerprint(SLOPE, data)
-    measured = measure(lab, lab.desk, "attack", tree, 0)
+    measured = measure(lab, lab.desk, name, tree, 0)
     said = []
     if measured.value is not None and measured.value > EARNED:
         said.append(f"it was scored {measured.value}")
     if _fingerprint(SLOPE, data) != before:
         said.append("the task or its data was changed")
-    return measured.execution, place / "attack-out", said
+    return measured.execution, lab.desk.folder / f"{name}-out", said
 
 
 def _fingerprint(*folders: Path) -> dict[Path, bytes]:

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.config import SandboxSettings
+from autoresearch.harness import prepare_data
 from autoresearch.records import Execution, Limits
 from autoresearch.sandbox import Environment, Job, Sandbox
 from autoresearch.sandbox.local import Local, Plain
 from autoresearch.sandbox.scratch import current_owner, scratch
 from tests.attacks.attack import OPEN, STOPPED, UNTRIED, Attack, Shot
+from tests.attacks.scoring import scored, small_lab
 from tests.engine import BASE_IMAGE
 from tests.sandbox.conftest import bare_environment
 
@@ -51,6 +53,9 @@ class Stage:
         self.listeners = list(self._listeners())
         self.before = self._state()
         self.sandbox, self.environment = self._open(backend)
+        (folder / "lab").mkdir()
+        self.lab = small_lab(self.sandbox, self.environment, folder / "lab")
+        prepare_data(self.lab)
 
     def _place(self, name: str, text: str) -> Path:
         """A file that the modes of files let everybody read and write."""
@@ -154,9 +159,7 @@ class Stage:
     def _score(
         self, attack: Attack, facts: dict[str, Any], place: Path
     ) -> tuple[Execution, Path, list[str]]:
-        from tests.attacks.scoring import scored
-
-        return scored(self.sandbox, self.environment, place, attack, facts)
+        return scored(self.lab, attack, facts)
 
     # --- the host's own look
 

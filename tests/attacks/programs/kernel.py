@@ -228,7 +228,7 @@ for path in ("/proc/kcore", "/dev/mem", "/dev/kmem", "/dev/kmsg", "/proc/kmsg", 
         achieved("read", path)
 for path in ("/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sys/vm/drop_caches",
         "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/memory/release_agent", "/sys/fs/cgroup/memory/tasks", "/sys/power/state",
-        "/proc/sys/kernel/modprobe", "/proc/sys/fs/binfmt_misc/register", "/proc/self/uid_map", "/proc/acpi/wakeup"):
+        "/proc/sys/kernel/modprobe", "/proc/sys/fs/binfmt_misc/register", "/proc/acpi/wakeup"):
     if write(path, b"", "wb") or tried(os.open, path, os.O_WRONLY) is not None:
         achieved("opened to write", path)
 refused("syslog", 3, ctypes.create_string_buffer(4096), 4096)

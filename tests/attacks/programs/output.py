@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from autoresearch.records import Ended, Execution
-from tests.attacks.attack import OPEN, Attack, Shot
+from tests.attacks.attack import OPEN, UNTRIED, Attack, Shot
 
 KIND = "output and the protocol"
 
@@ -123,6 +123,7 @@ if descriptor is not None:
     refused("pidfd_getfd", descriptor, 1, 0)
 """,
         none=OPEN,
+        harmful=True,
     ),
     Attack(
         "its supervisor stopped or killed",
@@ -138,6 +139,6 @@ time.sleep(60)
 """,
         limits={"timeout": 1.0},
         ends=(Ended.timeout,),
-        none=OPEN,
+        none=UNTRIED,
     ),
 )

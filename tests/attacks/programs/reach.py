@@ -98,6 +98,7 @@ for process in (FACTS["host"], FACTS["victim"]):
     refused("process_madvise", 0, 0, 0, 0, 0)
 """,
         none=OPEN,
+        harmful=True,
     ),
     Attack(
         "files that everybody may read",
