@@ -42,6 +42,7 @@ for name in ("mount", "umount2", "pivot_root", "chroot", "fsopen", "open_tree", 
     refused(name, b"/tmp", b"/tmp", b"tmpfs", 0, 0)
 """,
         none=OPEN,
+        harmful=True,
     ),
     Attack(
         "io_uring",
@@ -116,6 +117,7 @@ for command in (["su", "-c", "id -u"], ["sudo", "-n", "id", "-u"], ["pkexec", "i
         pass
 """,
         none=OPEN,
+        harmful=True,
     ),
     Attack(
         "a set-user-id copy",
@@ -164,6 +166,7 @@ refused("adjtimex", bytes(208))
 refused("clock_adjtime", 0, bytes(208))
 """,
         none=OPEN,
+        harmful=True,
     ),
     Attack(
         "limits raised",
@@ -234,6 +237,7 @@ for path in ("/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/proc/sys/
 refused("syslog", 3, ctypes.create_string_buffer(4096), 4096)
 """,
         none=OPEN,
+        harmful=True,
     ),
     Attack(
         "modules, reboots and swap",
@@ -264,6 +268,7 @@ finally:
         ends=(Ended.signalled, Ended.exited),
         fails=True,
         none=OPEN,
+        harmful=True,
     ),
     Attack(
         "devices",

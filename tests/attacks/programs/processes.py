@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from autoresearch.records import Ended
-from tests.attacks.attack import OPEN, Attack, Shot
+from tests.attacks.attack import UNTRIED, Attack, Shot
 
 KIND = "processes, processors and time"
 ENDED = (Ended.exited, Ended.timeout, Ended.memory)
@@ -133,7 +133,6 @@ if os.fork() == 0:
         one_processor,
         limits={"timeout": 2.0},
         ends=(Ended.timeout,),
-        none=OPEN,
         alone=True,
     ),
     Attack(
@@ -143,7 +142,7 @@ if os.fork() == 0:
         one_processor,
         limits={"timeout": 2.0},
         ends=(Ended.timeout,),
-        none=OPEN,
+        none=UNTRIED,
         alone=True,
     ),
 )

@@ -143,6 +143,7 @@ for folder in (os.environ["DATA"], os.environ["WORK"]):
     write(f"{folder}/rows.txt", b"poisoned", "wb")
 """,
         none=OPEN,
+        harmful=True,
     ),
     Attack(
         "another run's folder",
