@@ -81,7 +81,7 @@ def run(
     rounds: Annotated[int | None, typer.Option(help="Turns of think, practice, feedback.")] = None,
     ideas: Annotated[int | None, typer.Option(help="Ideas a round.")] = None,
     parallel: Annotated[int | None, typer.Option(help="Ideas worked on at the same time.")] = None,
-    sandbox: Annotated[str | None, typer.Option(help="docker, local, auto (the strongest there is) or none (not a sandbox).")] = None,
+    sandbox: Annotated[str | None, typer.Option(help="docker, local (memory is measured, not bounded by the kernel), auto (the strongest there is) or none (not a sandbox). docs/sandboxes.md says what each stops.")] = None,
     papers: Annotated[Path | None, typer.Option(help="A folder of PDFs or text files to read.")] = None,
     budget: Budgets = None,
     price: Annotated[str | None, typer.Option(metavar="IN,OUT", help="Dollars per million tokens, for a model whose price is not known.")] = None,
@@ -210,6 +210,7 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
     from autoresearch.assembly import extend_budget, open_lab
     from autoresearch.display import summary, watching
     from autoresearch.loop import research
+    from autoresearch.sandbox.probe import weakness
 
     console = _console()
     with found.locked():
@@ -218,6 +219,8 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
         lab = open_lab(found, ahead=found.settings.parallel)
         console.print(f"run {found.folder}", highlight=False)
         console.print(f"sandbox: {lab.sandbox.name}", highlight=False)
+        if weak := weakness(lab.sandbox.name):
+            console.print(f"  not stopped there: {weak}", highlight=False)
         if "recognised" in found.manifest:
             console.print(f"task: {found.manifest['recognised']}", highlight=False)
         ended = None

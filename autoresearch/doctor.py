@@ -13,7 +13,7 @@ from autoresearch.config import Settings
 from autoresearch.errors import AutoresearchError, SandboxError, TaskError
 from autoresearch.harness import Lab, explain, measure, prepare_data, score_predictions
 from autoresearch.records import Measurement
-from autoresearch.sandbox.probe import probe
+from autoresearch.sandbox.probe import probe, weakness
 from autoresearch.store import Desk
 from autoresearch.workspace import matches
 
@@ -80,13 +80,14 @@ def _sandbox(settings: Settings, kind: str) -> Finding:
         found.holds,
         f"sandbox {kind}",
         escape(
-            "\n".join([f"{sandbox.name}{_advice_on(sandbox.name)}; a probe inside found", *lines])
+            "\n".join([f"{sandbox.name}{_advice_on(sandbox.name)}", "a probe inside found", *lines])
         ),
     )
 
 
 def _advice_on(name: str) -> str:
-    return " (install bubblewrap for namespaces)" if "no namespaces" in name else ""
+    advice = " (install bubblewrap for namespaces)" if "no namespaces" in name else ""
+    return f"{advice}; {weakness(name)}" if weakness(name) else advice
 
 
 def _gpu() -> Finding:

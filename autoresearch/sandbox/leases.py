@@ -3,6 +3,7 @@ asks; processors too, as long as there are enough of them."""
 
 import contextlib
 import fcntl
+import math
 import os
 import random
 import shutil
@@ -64,9 +65,10 @@ def lease(identifiers: tuple[str, ...], count: int, folder: Path) -> Iterator[tu
 
 
 @contextlib.contextmanager
-def processors(count: int, folder: Path) -> Iterator[tuple[int, ...]]:
-    """`count` of the processors that this process may use (all, when it has no more), held as long as
-    the experiment runs. Never waits: when all are given away, those with the fewest are shared."""
+def processors(cpus: float, cache: Path) -> Iterator[tuple[int, ...]]:
+    """Whole processors of those that this process may use: `cpus` rounded up, or all there are. Held
+    as long as the experiment runs; never waits: when all are given away, the least used are shared."""
+    count, folder = math.ceil(cpus), cache / "processors"
     usable = sorted(os.sched_getaffinity(0))
     if count >= len(usable):
         yield tuple(usable)

@@ -15,7 +15,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +23,7 @@ from autoresearch.errors import SandboxError
 from autoresearch.records import Execution
 from autoresearch.sandbox import Environment, Job
 from autoresearch.sandbox.confine import closed_folder, landlock_version
+from autoresearch.sandbox.environments import cache_folder, local_environment
 from autoresearch.sandbox.leases import processors
 from autoresearch.sandbox.protocol import Reply, Request, with_files
 from autoresearch.sandbox.results import collect, collect_tar
@@ -66,8 +66,6 @@ class Local:
         remove_abandoned()
 
     def environment(self, folder: Path) -> Environment:
-        from autoresearch.sandbox.environments import local_environment
-
         return local_environment(folder, self._settings)
 
     def close(self) -> None:
@@ -79,7 +77,7 @@ class Local:
         if user is not None:
             for folder in job.inputs.values():
                 check_readable(folder)
-        with _processors(job, self._settings) as chosen:
+        with processors(job.limits.cpus, cache_folder(self._settings)) as chosen:
             return self._run(job, user, chosen)
 
     def _run(self, job: Job, user: int | None, chosen: Sequence[int]) -> Execution:
@@ -128,8 +126,6 @@ class Plain:
         remove_abandoned()
 
     def environment(self, folder: Path) -> Environment:
-        from autoresearch.sandbox.environments import local_environment
-
         return local_environment(folder, self._settings)
 
     def close(self) -> None:
@@ -137,7 +133,10 @@ class Plain:
 
     def run(self, job: Job) -> Execution:
         _check_job(job)
-        with _processors(job, self._settings) as chosen, scratch(None) as folder:
+        with (
+            processors(job.limits.cpus, cache_folder(self._settings)) as chosen,
+            scratch(None) as folder,
+        ):
             view = plain_view(job, folder)
             return _run_in_folder(self.name, job, view, folder, processors=chosen)
 
@@ -150,13 +149,6 @@ def _run_in_folder(name: str, job: Job, view: View, folder: Path, **walls: Any) 
     request = _request(job, view, disk=disk, **walls)
     execution = view.neutral(_converse(name, view.arguments, request, None))
     return with_files(execution, lambda: collect(folder / "out", job.outputs, job.limits))
-
-
-def _processors(job: Job, settings: SandboxSettings) -> AbstractContextManager[Sequence[int]]:
-    """Whole ones: as many as `cpus` rounded up."""
-    from autoresearch.sandbox.environments import cache_folder
-
-    return processors(math.ceil(job.limits.cpus), cache_folder(settings) / "processors")
 
 
 def _request(job: Job, view: View, **walls: Any) -> Request:

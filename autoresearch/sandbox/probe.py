@@ -36,6 +36,20 @@ class Probe(Record):
         return all(finding.ok for finding in self.findings if finding.required)
 
 
+def weakness(name: str) -> str:
+    """What the sandbox of this name does not stop, in one line, or ''; see docs/sandboxes.md."""
+    if name.startswith("none"):
+        return "nothing is kept from the programs: not files, not the network, not other processes"
+    if not name.startswith("local"):
+        return ""
+    told = (
+        "memory is measured 20 times a second, so a burst may pass its limit before it ends the run"
+    )
+    if "no namespaces" in name:
+        told += ", and other processes can be seen in part"
+    return told
+
+
 def probe(sandbox: Sandbox, environment: Environment) -> Probe:
     """Try the sandbox. A weak one gives findings that are not ok; a broken one raises SandboxError."""
     with contextlib.ExitStack() as held:

@@ -24,7 +24,7 @@ _COLUMNS = {
     "local, no namespaces": ("landlock", "landlock-user"),
     "none": ("none",),
 }
-_WORDS = {STOPPED: "stopped", OPEN: "**no**", UNTRIED: "no (not tried)"}
+_WORDS = {STOPPED: "stopped", OPEN: "**no**", UNTRIED: "no, not tried"}
 
 
 def markdown() -> str:
