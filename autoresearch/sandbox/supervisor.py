@@ -124,6 +124,8 @@ class Experiment:
         self.watch.kill_everything(self._reap)
         for check in self.checks:
             check.run()  # a burst just before the end counts too
+        if self.request["memory"] is not None and _largest_child() > self.memory.limit:
+            self._end("memory")  # one of its processes had more for a moment
 
     def _relay(self, timeout: float) -> None:
         """Move output on. Nothing is read while the host has not taken what was read before."""
@@ -242,9 +244,14 @@ class Experiment:
             "signal": os.WTERMSIG(status) if signalled and status is not None else None,
             "seconds": self.ended - self.started,
             "cpu_seconds": used.ru_utime + used.ru_stime,
-            "peak_memory": max(self.peak, used.ru_maxrss * 1024),
+            "peak_memory": max(self.peak, _largest_child()),
             "left_behind": self.left_behind,
         }
+
+
+def _largest_child() -> int:
+    """Bytes that any process which has ended had in memory at its peak."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 def _wake_on_child() -> int:

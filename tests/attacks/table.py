@@ -42,6 +42,8 @@ def _row(attack: Attack) -> str:
 
 def _cell(attack: Attack, backends: tuple[str, ...]) -> str:
     found = [attack.verdict(each) for each in backends]
+    if backends == ("none",) and attack.alone:
+        return "not tried"
     if len(set(found)) == 1:
         return _WORDS[found[0]]
     return f"as root {_WORDS[found[0]]}, as a plain user {_WORDS[found[1]]}"

@@ -35,6 +35,19 @@ ATTACKS = (
         alone=True,
     ),
     Attack(
+        "a burst",
+        "have more memory than its limit for a moment, and end well",
+        """
+for _ in range(3):
+    kept = mmap.mmap(-1, 160 * 2**20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x8000)
+    kept.close()
+""",
+        not_a_success,
+        limits={"memory": LIMIT},
+        ends=ENDED,
+        fails=True,
+    ),
+    Attack(
         "many middling processes",
         "hold more than its limit in processes that each stay below it",
         HOLD

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.attacks.attack import OPEN, UNTRIED, Attack, Shot
+from tests.attacks.attack import OPEN, PLAIN, UNTRIED, Attack, Shot
 
 KIND = "other processes and secrets"
 NETWORK = "the network"
@@ -42,6 +42,25 @@ if descriptor is not None:
 """,
         none=OPEN,
         harmful=True,
+    ),
+    Attack(
+        "who is there",
+        "tell which processes there are outside",
+        """
+try:
+    os.kill(FACTS["victim"], 0)
+    achieved("it is there")
+except PermissionError:
+    achieved("it is there, and not ours")
+except ProcessLookupError:
+    pass
+""",
+        open=dict.fromkeys(
+            PLAIN,
+            "the kernel refuses a signal to a process that is there differently from one to a process "
+            "that is not; without namespaces there is nothing else to say",
+        ),
+        none=OPEN,
     ),
     Attack(
         "kill -1",
