@@ -1,5 +1,7 @@
 """A GPU belongs to one experiment at a time. Names stand for the devices: none is touched here."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.errors import SandboxError
-from autoresearch.sandbox.leases import lease, list_gpus
+from autoresearch.sandbox.leases import lease, list_gpus, processors
 
 HOLDER = """
 import sys, time
@@ -69,3 +71,21 @@ def test_devices_that_the_user_hides_are_not_used(monkeypatch: pytest.MonkeyPatc
     for none in ("", "-1"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
         assert list_gpus() == ()
+
+
+def test_experiments_at_the_same_time_are_given_different_processors_while_there_are_any(
+    tmp_path: Path,
+) -> None:
+    usable = sorted(os.sched_getaffinity(0))
+    with contextlib.ExitStack() as held:
+        given = [held.enter_context(processors(0.5, tmp_path)) for _ in range(2 * len(usable))]
+    firsts = [number for (number,) in given]
+    assert sorted(firsts[: len(usable)]) == sorted(firsts[len(usable) :]) == usable
+    with processors(10_000, tmp_path) as everything:
+        assert sorted(everything) == usable
+
+
+def test_without_a_place_for_locks_processors_are_given_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "processors").touch()
+    with processors(1, tmp_path) as (one,):
+        assert one in os.sched_getaffinity(0)

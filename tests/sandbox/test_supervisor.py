@@ -13,7 +13,7 @@ import pytest
 
 from autoresearch.errors import SandboxError
 from autoresearch.records import Ended, Limits
-from autoresearch.sandbox import supervisor
+from autoresearch.sandbox import supervisor, watch
 from autoresearch.sandbox.protocol import KEPT, Reply, Request, size
 from tests.sandbox.test_contract import eventually, listing
 
@@ -186,6 +186,26 @@ def test_a_size_limit_on_files_is_told_from_other_signals() -> None:
     reply.feed(status(asked, exit_code=None, signal=int(signal.SIGXFSZ)))
     execution = reply.execution("x", 1)
     assert execution.ended is Ended.disk and "larger than 1.0 GiB" in execution.reason
+
+
+def test_a_slow_check_is_made_seldom_but_soon_when_a_glance_finds_it_urgent() -> None:
+    looks, urgent = [], []
+
+    def measure() -> None:
+        looks.append(time.monotonic())
+        until = time.process_time() + 0.02
+        while time.process_time() < until:
+            pass
+
+    check = watch.Check(0.01, measure, lambda: bool(urgent))
+    check.run_if_due()
+    time.sleep(0.1)
+    check.run_if_due()
+    assert len(looks) == 1  # 20 times as long as it took is not over
+    urgent.append(True)
+    check.glance = 0.0
+    check.run_if_due()
+    assert len(looks) == 2
 
 
 def test_sizes_are_written_for_people() -> None:
