@@ -210,7 +210,7 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
     from autoresearch.assembly import extend_budget, open_lab
     from autoresearch.display import summary, watching
     from autoresearch.loop import research
-    from autoresearch.sandbox.probe import weakness
+    from autoresearch.sandbox.probe import described
 
     console = _console()
     with found.locked():
@@ -218,9 +218,7 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
         extend_budget(found, budget)
         lab = open_lab(found, ahead=found.settings.parallel)
         console.print(f"run {found.folder}", highlight=False)
-        console.print(f"sandbox: {lab.sandbox.name}", highlight=False)
-        if weak := weakness(lab.sandbox.name):
-            console.print(f"  not stopped there: {weak}", highlight=False)
+        console.print(f"sandbox: {described(lab.sandbox.name)}", highlight=False)
         if "recognised" in found.manifest:
             console.print(f"task: {found.manifest['recognised']}", highlight=False)
         ended = None

@@ -99,14 +99,10 @@ class Local:
     ) -> Execution:
         view = bubblewrap_view(job, program, as_root=user is not None)
         confine = {"reach": [], "uid": user, "namespaces": True, **view.rules()}
-        request = _request(
-            job,
-            view,
-            processors=chosen,
-            confine=confine,
-            disk={"folders": view.write + view.scratch, "bytes": None, "entries": ENTRIES},
-            container={"out": view.variables["OUT"], "disk": job.limits.disk},
-        )
+        walls = {"processors": chosen, "confine": confine}
+        disk = {"folders": view.write + view.scratch, "bytes": None, "entries": ENTRIES}
+        out = {"out": view.variables["OUT"], "disk": job.limits.disk}
+        request = _request(job, view, disk=disk, container=out, **walls)
         with tempfile.TemporaryFile(buffering=0) as archive:
             execution = view.neutral(_converse(self.name, view.arguments, request, archive))
             if archive.tell() == 0:

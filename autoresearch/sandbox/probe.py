@@ -50,6 +50,11 @@ def weakness(name: str) -> str:
     return told
 
 
+def described(name: str) -> str:
+    """The name, with what is not stopped there on a line of its own."""
+    return f"{name}\n  not stopped there: {weakness(name)}" if weakness(name) else name
+
+
 def probe(sandbox: Sandbox, environment: Environment) -> Probe:
     """Try the sandbox. A weak one gives findings that are not ok; a broken one raises SandboxError."""
     with contextlib.ExitStack() as held:

@@ -56,7 +56,7 @@ ATTACKS = (
         "socket.socket(socket.AF_UNIX).bind('predictions.csv')",
     ),
     door(
-        "devices",
+        "device files",
         "have the host read a device",
         """
 made = 0
