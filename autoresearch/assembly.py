@@ -46,6 +46,10 @@ def start(settings: Settings) -> Run:
         raise BadInput(f"no topic: give one after `run`, or set topic in {folder}/task.toml")
     if shutil.which("git") is None:
         raise BadInput("git is not installed: every attempt is a commit; install it")
+    if settings.data is not None and not settings.data.is_dir():
+        raise BadInput(
+            f"--data {settings.data}: no such folder; give the one that holds the data set"
+        )
     prompts = Prompts(settings.prompts)
     Budget.parse(settings.budget)
     if settings.model.price is not None:
@@ -78,10 +82,11 @@ def start(settings: Settings) -> Run:
 
 def _resolved(settings: Settings) -> dict[str, Any]:
     """The user's folders, so that a run can be resumed from anywhere."""
-    own, papers = settings.prompts, settings.papers
+    own, papers, data = settings.prompts, settings.papers, settings.data
     folder = papers.folder and papers.folder.resolve()
     return {
         "prompts": own and own.resolve(),
+        "data": data and data.resolve(),
         "papers": papers.model_copy(update={"folder": folder}),
     }
 

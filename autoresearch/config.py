@@ -51,6 +51,7 @@ class Settings(Section):
 
     topic: str = ""
     task: str = "digits"
+    data: Path | None = None  # a data set of the user's, which the task's recipe sees as $SOURCE
     rounds: int = Field(default=2, ge=1, le=1000)
     ideas: int = Field(default=20, ge=1, le=500)
     attempts: int = Field(default=5, ge=1, le=20)
@@ -175,7 +176,8 @@ def find_task(name: str, shipped: Path) -> Path:
     for folder in (Path(name), shipped / name):
         if (folder / "task.toml").is_file():
             return folder.resolve()
-    known = ", ".join(sorted(path.parent.name for path in shipped.glob("*/task.toml")))
+    tasks = (path.parent.relative_to(shipped) for path in shipped.glob("**/task.toml"))
+    known = ", ".join(sorted(map(str, tasks)))
     raise TaskError(f"unknown task {name!r}: give a folder with a task.toml, or one of: {known}")
 
 
@@ -208,7 +210,7 @@ def load_task(folder: Path) -> Task:
     except ValueError as error:
         raise TaskError(f"{file}: experiment: {error}") from None
     return Task(
-        name=folder.name,
+        name=_name_of(folder),
         folder=folder,
         topic=parsed.task.topic,
         goal=parsed.task.goal.strip(),
@@ -219,6 +221,12 @@ def load_task(folder: Path) -> Task:
         direction=parsed.metric.direction,
         seeds=parsed.evaluation.seeds,
     )
+
+
+def _name_of(folder: Path) -> str:
+    """The folder's name; of a variant, a task's folder in another task's, both names."""
+    above = folder.parent
+    return f"{above.name}-{folder.name}" if (above / "task.toml").is_file() else folder.name
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
