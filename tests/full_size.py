@@ -64,7 +64,7 @@ def sst2(folder: Path, weights: bool = True) -> Path:
     ]
     for name, texts in (("train.tsv", training), ("dev.tsv", sentences[30:])):
         rows = "".join(
-            f"{text} \t{len(text) % 2}\n" for text in texts
+            f"{text} \t{len(text.split()[0]) % 2}\n" for text in texts
         )  # GLUE has the trailing space
         (folder / "SST-2" / name).write_text("sentence\tlabel\n" + rows)
     if weights:
