@@ -14,6 +14,7 @@ def cifar100(folder: Path, training: int = 60, test: int = 30) -> Path:
     inner.mkdir(parents=True)
     for name, count in (("train.bin", training), ("test.bin", test)):
         fine = RANDOM.integers(0, 100, (count, 1), dtype=np.uint8)
+        fine[0] = 99
         pixels = RANDOM.integers(0, 256, (count, 3072), dtype=np.uint8)
         pixels[:, :1024] = fine  # the red plane shows the label: rows must stay together
         np.concatenate([fine // 5, fine, pixels], axis=1).tofile(inner / name)

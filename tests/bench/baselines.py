@@ -1,13 +1,13 @@
 """The shipped tasks' baselines on five seeds in both sandboxes, and what simple changes make of them.
 
-python -m tests.bench.baselines [changes]     (docs/tasks.md has what it printed)
+python -m tests.bench.baselines [TASK ...] or changes     (docs/tasks.md has what it printed)
 """
 
 import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from autoresearch.assembly import open_lab, start
@@ -39,10 +39,10 @@ CHANGES = (
 )  # fmt: skip
 
 
-def main() -> Iterator[str]:
+def baselines(names: Sequence[str]) -> Iterator[str]:
     yield "| task | sandbox | accuracy on validation | seconds a run | CPU seconds | MiB |"
     yield "|---|---|---|---|---|---|"
-    for name in SMALL:
+    for name in names:
         for kind in ("local", "docker"):
             yield f"| `{name}` | {kind} | {measured(TASKS / name, kind)} |"
 
@@ -84,5 +84,5 @@ def measured(task: Path, kind: str) -> str:
 
 
 if __name__ == "__main__":
-    for line in changes() if sys.argv[1:] == ["changes"] else main():
+    for line in changes() if sys.argv[1:] == ["changes"] else baselines(sys.argv[1:] or SMALL):
         print(line, flush=True)
