@@ -46,10 +46,6 @@ def start(settings: Settings) -> Run:
         raise BadInput(f"no topic: give one after `run`, or set topic in {folder}/task.toml")
     if shutil.which("git") is None:
         raise BadInput("git is not installed: every attempt is a commit; install it")
-    if settings.data is not None and not settings.data.is_dir():
-        raise BadInput(
-            f"--data {settings.data}: no such folder; give the one that holds the data set"
-        )
     prompts = Prompts(settings.prompts)
     Budget.parse(settings.budget)
     if settings.model.price is not None:
@@ -59,8 +55,7 @@ def start(settings: Settings) -> Run:
     if needs_provider(settings.model.name):
         check_models(settings.model)
         prices = price_list(settings.model)
-    open_library(settings, settings.runs, lambda note: None)  # refuses a folder that is not there
-    _check_writable(settings.runs)
+    _check_folders(settings)
     sandbox = open_sandbox(settings)
     environment = sandbox.environment(folder)
     facts = {
@@ -266,6 +261,14 @@ def _facts(prompts: Prompts, sandbox: Sandbox, environment: Environment) -> dict
             "probe": [finding.model_dump(exclude_none=True) for finding in found.findings],
         },
     }
+
+
+def _check_folders(settings: Settings) -> None:
+    """Refuse what the user's folders lack before minutes of building an environment, not after."""
+    if settings.data is not None and not settings.data.is_dir():
+        raise BadInput(f"--data {settings.data}: no such folder; give the data set's folder")
+    open_library(settings, settings.runs, lambda note: None)  # refuses a folder that is not there
+    _check_writable(settings.runs)
 
 
 def _check_writable(runs: Path) -> None:
