@@ -60,8 +60,7 @@ def _start(settings: Settings, opened: Opened) -> Run:
     if needs_provider(settings.model.name):
         check_models(settings.model)
         prices = price_list(settings.model)
-    open_library(settings, settings.runs, lambda note: None)  # refuses a folder that is not there
-    _check_writable(settings.runs)
+    _check_folders(settings)
     sandbox = open_sandbox(settings)
     environment = sandbox.environment(opened.folder)
     opened = measured(opened, sandbox, environment, settings.budget)
@@ -85,10 +84,11 @@ def _start(settings: Settings, opened: Opened) -> Run:
 
 def _resolved(settings: Settings) -> dict[str, Any]:
     """The user's folders, so that a run can be resumed from anywhere."""
-    own, papers = settings.prompts, settings.papers
+    own, papers, data = settings.prompts, settings.papers, settings.data
     folder = papers.folder and papers.folder.resolve()
     return {
         "prompts": own and own.resolve(),
+        "data": data and data.resolve(),
         "papers": papers.model_copy(update={"folder": folder}),
     }
 
@@ -271,6 +271,14 @@ def _facts(prompts: Prompts, sandbox: Sandbox, environment: Environment) -> dict
             "probe": [finding.model_dump(exclude_none=True) for finding in found.findings],
         },
     }
+
+
+def _check_folders(settings: Settings) -> None:
+    """Refuse what the user's folders lack before minutes of building an environment, not after."""
+    if settings.data is not None and not settings.data.is_dir():
+        raise BadInput(f"--data {settings.data}: no such folder; give the data set's folder")
+    open_library(settings, settings.runs, lambda note: None)  # refuses a folder that is not there
+    _check_writable(settings.runs)
 
 
 def _check_writable(runs: Path) -> None:

@@ -76,6 +76,7 @@ def run(
     task: Annotated[str | None, typer.Option(help="A task that ships with the product, or a folder.")] = None,
     metric: Metric = None,
     direction: Direction = None,
+    data: Annotated[Path | None, typer.Option(help="A data set's folder, for tasks that need one of yours.")] = None,
     model: Annotated[str | None, typer.Option(help="A LiteLLM name (anthropic/..., openai/..., ollama/...), offline, or replay:RUN (or a cassette).")] = None,
     api_base: Annotated[str | None, typer.Option(help="An OpenAI-compatible server.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Turns of think, practice, feedback.")] = None,
@@ -93,7 +94,8 @@ def run(
     from autoresearch.assembly import recorded_defaults, start
 
     options = {
-        "topic": topic, "task": task, "metric": metric, "direction": direction, "rounds": rounds, "ideas": ideas, "parallel": parallel,
+        "topic": topic, "task": task, "data": _text(data), "metric": metric, "direction": direction,
+        "rounds": rounds, "ideas": ideas, "parallel": parallel,
         "model.name": model, "model.api_base": api_base, "sandbox.kind": sandbox,
         "papers.folder": _text(papers), "runs": _text(runs),
         "sandbox.i_trust_generated_code": trust or None, "budget": budget or None, "model.price": price,
@@ -194,12 +196,16 @@ def check(
     metric: Metric = None,
     direction: Direction = None,
     sandbox: Annotated[str | None, typer.Option(help="docker, local, auto or none.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A data set's folder, for tasks that need one of yours.")] = None,
     assignments: Assignments = None,
-) -> None:
+) -> None:  # fmt: skip
     """Run a task's data recipe, baseline and scorer once, and say what is wrong with it."""
     from autoresearch.doctor import check_task
 
-    options = {"task": folder, "metric": metric, "direction": direction, "sandbox.kind": sandbox, "model.name": "offline"}  # fmt: skip
+    options = {
+        "task": folder, "data": _text(data), "metric": metric, "direction": direction,
+        "sandbox.kind": sandbox, "model.name": "offline",
+    }  # fmt: skip
     for line in check_task(_settings(options, assignments)):
         typer.echo(line)
 

@@ -55,6 +55,7 @@ class Settings(Section):
     task: str = "digits"
     metric: str | None = None  # of a folder without a task.toml: what its program reports
     direction: Direction | None = None
+    data: Path | None = None  # a data set of the user's, which the task's recipe sees as $SOURCE
     rounds: int = Field(default=2, ge=1, le=1000)
     ideas: int = Field(default=20, ge=1, le=500)
     attempts: int = Field(default=5, ge=1, le=20)
@@ -188,7 +189,8 @@ def find_task(name: str, shipped: Path) -> Path:
     for folder in (Path(name), shipped / name):
         if (folder / "task.toml").is_file():
             return folder.resolve()
-    known = ", ".join(sorted(path.parent.name for path in shipped.glob("*/task.toml")))
+    tasks = (path.parent.relative_to(shipped) for path in shipped.glob("**/task.toml"))
+    known = ", ".join(sorted(map(str, tasks)))
     raise TaskError(f"unknown task {name!r}: give a folder with a task.toml, or one of: {known}")
 
 
@@ -212,7 +214,7 @@ def load_task(folder: Path) -> Task:
     except ValueError as error:
         raise TaskError(f"{file}: experiment: {error}") from None
     return Task(
-        name=folder.name,
+        name=_name_of(folder),
         folder=folder,
         topic=parsed.task.topic,
         goal=parsed.task.goal.strip(),
@@ -231,6 +233,12 @@ def _check_files(folder: Path, names: tuple[str, ...]) -> None:
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
         raise TaskError(f"{folder}: {', '.join(missing)} missing; see the README on tasks")
+
+
+def _name_of(folder: Path) -> str:
+    """The folder's name; of a variant, a task's folder in another task's, both names."""
+    above = folder.parent
+    return f"{above.name}-{folder.name}" if (above / "task.toml").is_file() else folder.name
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -130,7 +130,10 @@ def prepare_data(lab: Lab) -> Path:
         return folder
 
     def recipe() -> Execution:
-        return _run_into(lab, folder, RECIPE, {"work": lab.task.folder}, {}, DATA_LIMITS)
+        inputs = {"work": lab.task.folder}
+        if lab.settings.data is not None:
+            inputs["source"] = lab.settings.data
+        return _run_into(lab, folder, RECIPE, inputs, {}, DATA_LIMITS)
 
     made = lab.desk.step("data", Execution, recipe)
     if not made.succeeded:

@@ -30,6 +30,13 @@ AUGMENTATIONS = (
      "for copy, level in enumerate((0.0, 0.1, 0.2))", "examples blurred by noise forbid relying on single pixels"),
     ("mirrored copies", 4.0, 2, "{x}[:, :, ::step]", "for step in (1, -1)", "a mirror image may belong to the same class"),
 )  # fmt: skip
+CLOUD_AUGMENTATIONS = (
+    ("turned copies", 7.5, 4,
+     "{x} @ np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]], dtype={x}.dtype)",
+     "for a in (0.0, 1.57, 3.14, 4.71)", "an object turned around its axis is still the same object"),
+    ("noisy copies", 5.0, 3, "({x} + level * np.random.default_rng(copy).normal(size={x}.shape)).astype({x}.dtype)",
+     "for copy, level in enumerate((0.0, 0.02, 0.04))", "points that move a little forbid relying on single ones"),
+)  # fmt: skip
 
 
 def replacements(source: Source, roots: set[str]) -> Iterator[Change]:
@@ -156,19 +163,22 @@ def _ensemble(source: Source, call: ast.Call) -> Iterator[Change]:
 
 
 def _augmented(source: Source, node: ast.Assign) -> Iterator[Change]:
-    """After `images, labels, ... = ...`: more training images made from those that are there."""
+    """After `images, labels, ... = ...`: more training images or point clouds made from those that are there."""
     target = node.targets[0]
     if not isinstance(target, ast.Tuple) or not all(isinstance(e, ast.Name) for e in target.elts):
         return
     names = [e.id for e in target.elts if isinstance(e, ast.Name)]
     names = [n for n in names if not re.search(r"test|val|eval|pool|hold|query", n.lower())]
     images = [n for n in names if re.search(r"image|img|scan|picture", n.lower())]
+    clouds = [n for n in names if re.search(r"cloud|points", n.lower())]
     labels = [n for n in names if re.search(r"label|target|(^|_)y(_|$)", n.lower())]
     numpy = next((local for local, full in source.imports.items() if full == "numpy"), "")
-    if len(images) != 1 or len(labels) != 1 or not numpy or "np.tile(" in source.text:
+    if len(images + clouds) != 1 or len(labels) != 1 or not numpy or "np.tile(" in source.text:
         return
-    x, y, indent, end = images[0], labels[0], source.indent(node), source.span(node)[1]
-    for subject, usefulness, copies, expression, loop, reason in AUGMENTATIONS:
+    x, y, indent, end = (images + clouds)[0], labels[0], source.indent(node), source.span(node)[1]
+    for subject, usefulness, copies, expression, loop, reason in (
+        CLOUD_AUGMENTATIONS if clouds else AUGMENTATIONS
+    ):
         made = expression.format(x=x).replace("np.", f"{numpy}.")
         text = (
             f"\n{indent}{x} = {numpy}.concatenate([{made} {loop}])"

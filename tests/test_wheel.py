@@ -46,6 +46,11 @@ def test_the_wheel_holds_the_prompts_the_tasks_the_licence_and_no_tests(installe
     assert {
         str(path.relative_to(shipped / "prompts")) for path in (shipped / "prompts").rglob("*.md")
     } == ours
-    assert (shipped / "sandboxes" / "digits" / "baseline" / "train.py").is_file()
+    listed = subprocess.run(
+        ["git", "ls-files", "sandboxes"], cwd=ROOT, capture_output=True, text=True
+    )
+    tasks = {path for path in listed.stdout.split() if (ROOT / path).exists()}
+    assert {"sandboxes/image2d/images.b64", "sandboxes/points3d/full/baseline/train.py"} <= tasks
+    assert all((shipped / path).is_file() for path in tasks)
     names = {path.name for path in installed.rglob("*")}
     assert {"LICENSE", "NOTICE"} <= names and "conftest.py" not in names
