@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded, RunFailed
+from autoresearch.taskcli import Direction, Metric, task_app
 
 if TYPE_CHECKING:
     from autoresearch.config import Settings
@@ -43,7 +44,6 @@ def options(
     """A closed-loop research agent whose results hold up."""
 
 
-task_app = typer.Typer(no_args_is_help=True, help="Work with task folders.")
 app.add_typer(task_app, name="task")
 
 Assignments = Annotated[
@@ -58,13 +58,6 @@ Budgets = Annotated[
         "--budget", metavar="AMOUNT", help="The most to spend: 5usd, 3Mtok, 10gpuh, 2h; repeatable."
     ),
 ]
-Metric = Annotated[
-    str | None,
-    typer.Option(
-        help="Of a folder without a task.toml: a pattern for what it prints, or the metric's name."
-    ),
-]
-Direction = Annotated[str | None, typer.Option(help="Its direction: maximize or minimize.")]
 RunsFolder = Annotated[
     Path | None, typer.Option("--runs", help="Where runs are kept (default: runs).")
 ]
@@ -186,22 +179,6 @@ def models(
     _console().print(table)
     if not works:
         raise typer.Exit(1)
-
-
-@task_app.command()
-def check(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A task's folder or name.")],
-    metric: Metric = None,
-    direction: Direction = None,
-    sandbox: Annotated[str | None, typer.Option(help="docker, local, auto or none.")] = None,
-    assignments: Assignments = None,
-) -> None:
-    """Run a task's data recipe, baseline and scorer once, and say what is wrong with it."""
-    from autoresearch.doctor import check_task
-
-    options = {"task": folder, "metric": metric, "direction": direction, "sandbox.kind": sandbox, "model.name": "offline"}  # fmt: skip
-    for line in check_task(_settings(options, assignments)):
-        typer.echo(line)
 
 
 def _work(found: "Run", budget: Sequence[str] = ()) -> None:
