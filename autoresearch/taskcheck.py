@@ -66,6 +66,8 @@ def check_task(settings: Settings, wish: Wish, say: Callable[[str], None]) -> It
                 made = read(lab.desk.folder / "data.json", Execution)
                 yield error(str(failed).split(";")[0], "mend data.py", _tail(made))
                 return
+        else:
+            prepare_data(lab)  # what a task without a recipe has: an empty folder
         yield from _check_baseline(lab, wish, say)
 
 
