@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded, RunFailed
+from autoresearch.taskcli import Data, Direction, Metric, task_app
 
 if TYPE_CHECKING:
     from autoresearch.config import Settings
@@ -43,7 +44,6 @@ def options(
     """A closed-loop research agent whose results hold up."""
 
 
-task_app = typer.Typer(no_args_is_help=True, help="Work with task folders.")
 app.add_typer(task_app, name="task")
 
 Assignments = Annotated[
@@ -58,13 +58,6 @@ Budgets = Annotated[
         "--budget", metavar="AMOUNT", help="The most to spend: 5usd, 3Mtok, 10gpuh, 2h; repeatable."
     ),
 ]
-Metric = Annotated[
-    str | None,
-    typer.Option(
-        help="Of a folder without a task.toml: a pattern for what it prints, or the metric's name."
-    ),
-]
-Direction = Annotated[str | None, typer.Option(help="Its direction: maximize or minimize.")]
 RunsFolder = Annotated[
     Path | None, typer.Option("--runs", help="Where runs are kept (default: runs).")
 ]
@@ -76,7 +69,7 @@ def run(
     task: Annotated[str | None, typer.Option(help="A task that ships with the product, or a folder.")] = None,
     metric: Metric = None,
     direction: Direction = None,
-    data: Annotated[Path | None, typer.Option(help="A data set's folder, for tasks that need one of yours.")] = None,
+    data: Data = None,
     model: Annotated[str | None, typer.Option(help="A LiteLLM name (anthropic/..., openai/..., ollama/...), offline, or replay:RUN (or a cassette).")] = None,
     api_base: Annotated[str | None, typer.Option(help="An OpenAI-compatible server.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Turns of think, practice, feedback.")] = None,
@@ -188,26 +181,6 @@ def models(
     _console().print(table)
     if not works:
         raise typer.Exit(1)
-
-
-@task_app.command()
-def check(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A task's folder or name.")],
-    metric: Metric = None,
-    direction: Direction = None,
-    sandbox: Annotated[str | None, typer.Option(help="docker, local, auto or none.")] = None,
-    data: Annotated[Path | None, typer.Option(help="A data set's folder, for tasks that need one of yours.")] = None,
-    assignments: Assignments = None,
-) -> None:  # fmt: skip
-    """Run a task's data recipe, baseline and scorer once, and say what is wrong with it."""
-    from autoresearch.doctor import check_task
-
-    options = {
-        "task": folder, "data": _text(data), "metric": metric, "direction": direction,
-        "sandbox.kind": sandbox, "model.name": "offline",
-    }  # fmt: skip
-    for line in check_task(_settings(options, assignments)):
-        typer.echo(line)
 
 
 def _work(found: "Run", budget: Sequence[str] = ()) -> None:

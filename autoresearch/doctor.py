@@ -1,4 +1,4 @@
-"""What works on this machine and what to do about what does not; and the same for a task."""
+"""What works on this machine and what to do about what does not."""
 
 import os
 import shutil
@@ -7,15 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoresearch.assembly import kind_of, open_lab, open_sandbox, start
-from autoresearch.briefing import describe_data
+from autoresearch.assembly import kind_of, open_sandbox
 from autoresearch.config import Settings
-from autoresearch.errors import AutoresearchError, SandboxError, TaskError
-from autoresearch.harness import Lab, explain, measure, prepare_data, score_predictions
-from autoresearch.records import Measurement
+from autoresearch.errors import SandboxError
 from autoresearch.sandbox.probe import probe, weakness
-from autoresearch.store import Desk
-from autoresearch.workspace import matches
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -119,67 +114,3 @@ def _disk(settings: Settings) -> Finding:
     free = shutil.disk_usage(folder).free
     advice = "" if free > LOW_DISK else ": free some, environments take 0.3 GiB and more each"
     return free > LOW_DISK, "disk", f"{free / 2**30:.1f} GiB free for {settings.runs}{advice}"
-
-
-# --- tasks --------------------------------------------------------------------------------------
-
-
-def check_task(settings: Settings) -> list[str]:
-    """Run the recipe, the baseline and the scorer once. Raises TaskError with what is wrong."""
-    with tempfile.TemporaryDirectory(prefix="autoresearch-check-") as runs:
-        run = start(settings.model_copy(update={"runs": Path(runs), "topic": "checking the task"}))
-        lab = open_lab(run)
-        try:
-            return _check(lab, run.notes())
-        except AutoresearchError as error:
-            raise TaskError(f"{settings.task}: {error}") from None
-
-
-def _check(lab: Lab, notes: list[str]) -> list[str]:
-    files = [p for p in (lab.task.folder / "baseline").rglob("*") if p.is_file()]
-    names = [str(path.relative_to(lab.task.folder / "baseline")) for path in files]
-    editable = [name for name in names if matches(name, lab.task.editable)]
-    if not editable:
-        raise TaskError(f"no file under baseline/ matches editable = {list(lab.task.editable)}")
-    public = prepare_data(lab) / "public"
-    commit = lab.workspace.import_baseline(lab.task.folder / "baseline")
-    desk = lab.desk.at("check")
-    measured = measure(lab, desk, "seed-0", lab.workspace.export(commit), 0)
-    if measured.value is None:
-        raise TaskError(f"the baseline gave no score: {explain(measured)}")
-    where, scorer = _check_scorer(lab, desk)
-    lines = [
-        *(f"note      {note}" for note in notes),
-        f"sandbox   {lab.sandbox.name}",
-        f"editable  {', '.join(editable)}",
-        *(f"data      {line}" for line in describe_data(public).splitlines()),
-        f"baseline  {lab.task.metric} {measured.value:.4f} {where} with seed 0, "
-        f"{measured.execution.seconds:.1f} s of at most {lab.task.limits.timeout:g} s",
-        f"scorer    {scorer}",
-    ]
-    return lines + [f"advice    {text}" for text in _advice(lab, measured)] + ["ok"]
-
-
-def _check_scorer(lab: Lab, desk: Desk) -> tuple[str, str]:
-    """Where the score is from, and how the scorer does on the split that is not looked at."""
-    if lab.task.reported:
-        return "self-reported", (
-            "none: the score is self-reported, the program's own figure; there is no sealed test"
-        )
-    sealed = score_predictions(lab, desk, "seed-0", "test")
-    if sealed.value is None:
-        raise TaskError(f"score.py works on validation but not with SPLIT=test: {sealed.reason}")
-    return "on validation", "works on both splits (the test score is not shown)"
-
-
-def _advice(lab: Lab, measured: Measurement) -> list[str]:
-    advice = []
-    if lab.task.seeds < 3:
-        advice.append("with fewer than 3 seeds hardly any gain can be told from noise")
-    if lab.task.reported:
-        advice.append("a score from a score.py of your own, run apart, is one that can be trusted")
-    elif measured.score is not None and not measured.score.examples:
-        advice.append("score.py gives no per-example scores: gains are tested over seeds only")
-    if measured.execution.seconds > lab.task.limits.timeout / 2:
-        advice.append("the baseline takes over half of its timeout: ideas will run into it")
-    return advice

@@ -128,14 +128,7 @@ def prepare_data(lab: Lab) -> Path:
     if lab.task.reported and not (lab.task.folder / "data.py").is_file():
         (folder / "public").mkdir(parents=True, exist_ok=True)
         return folder
-
-    def recipe() -> Execution:
-        inputs = {"work": lab.task.folder}
-        if lab.settings.data is not None:
-            inputs["source"] = lab.settings.data
-        return _run_into(lab, folder, RECIPE, inputs, {}, DATA_LIMITS)
-
-    made = lab.desk.step("data", Execution, recipe)
+    made = lab.desk.step("data", Execution, lambda: run_recipe(lab, folder))
     if not made.succeeded:
         raise BaselineFailed(
             f"data.py: {made.reason}: {last_line(made.stderr)}; mend the task, start again"
@@ -147,6 +140,14 @@ def prepare_data(lab: Lab) -> Path:
             f"data.py left no folder {' and no '.join(missing)} in $OUT; mend the task"
         )
     return folder
+
+
+def run_recipe(lab: Lab, folder: Path) -> Execution:
+    """Run the task's data recipe; what it leaves is then in `folder`."""
+    inputs = {"work": lab.task.folder}
+    if lab.settings.data is not None:
+        inputs["source"] = lab.settings.data
+    return _run_into(lab, folder, RECIPE, inputs, {}, DATA_LIMITS)
 
 
 def _measure_floor(lab: Lab) -> Floor:

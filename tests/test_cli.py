@@ -131,40 +131,6 @@ def test_a_plain_process_runs_under_its_own_name_only_and_says_that_it_is_none(
     assert "NOT a sandbox" in done.stdout
 
 
-def test_a_task_is_checked_and_what_is_wrong_with_it_is_said(tmp_path: Path) -> None:
-    good = autoresearch("task", "check", str(SLOPE), "--sandbox", "local", cwd=tmp_path)
-    assert good.returncode == 0 and good.stdout.rstrip().endswith("ok"), good.stderr
-    assert "negative_mse -0." in good.stdout
-
-    for name, old, new, said in (
-        (
-            "data.py",
-            "out = Path",
-            "raise KeyError('lost')\nout = Path",
-            "data.py: .*KeyError: 'lost'",
-        ),
-        (
-            "baseline/train.py",
-            "predictions.json",
-            "forecasts.json",
-            "the baseline gave no score.*predictions.json",
-        ),
-        (
-            "score.py",
-            'os.environ["SPLIT"]',
-            'os.environ["SPILT"]',
-            "the scorer failed.*KeyError: 'SPILT'",
-        ),
-        ("task.toml", '["*.py"]', '["*.c"]', "no file under baseline/ matches"),
-    ):
-        folder = tmp_path / name.replace("/", "-")
-        shutil.copytree(SLOPE, folder)
-        (folder / name).write_text((folder / name).read_text().replace(old, new))
-        bad = autoresearch("task", "check", str(folder), "--sandbox", "local", cwd=tmp_path)
-        assert bad.returncode == 2 and re.search(said, bad.stderr), (name, bad.stderr)
-        assert bad.stderr.count("\n") == 1
-
-
 def test_a_corrupted_record_stops_the_resume_naming_the_file_and_deleting_it_recovers(
     tmp_path: Path,
 ) -> None:

@@ -137,7 +137,7 @@ def test_what_a_program_says_before_it_fails_does_not_count(tmp_path: Path) -> N
     done = autoresearch(
         "task", "check", "crash", "--metric", PATTERN, "--direction", "maximize", "--sandbox", "local", cwd=tmp_path
     )  # fmt: skip
-    assert done.returncode == 2 and "exit code 1: KeyError: 'too late'" in done.stderr
+    assert done.returncode == 2 and "exit code 1: KeyError: 'too late'" in done.stdout
     assert "0.99" not in done.stdout + done.stderr
 
 
