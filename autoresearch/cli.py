@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from autoresearch.cli_tasks import Assignments, Direction, Metric, task_app
 from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded, RunFailed
 
 if TYPE_CHECKING:
@@ -43,28 +45,14 @@ def options(
     """A closed-loop research agent whose results hold up."""
 
 
-task_app = typer.Typer(no_args_is_help=True, help="Work with task folders.")
 app.add_typer(task_app, name="task")
 
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Any setting, for example model.temperature=0.7."
-    ),
-]
 Budgets = Annotated[
     list[str] | None,
     typer.Option(
         "--budget", metavar="AMOUNT", help="The most to spend: 5usd, 3Mtok, 10gpuh, 2h; repeatable."
     ),
 ]
-Metric = Annotated[
-    str | None,
-    typer.Option(
-        help="Of a folder without a task.toml: a pattern for what it prints, or the metric's name."
-    ),
-]
-Direction = Annotated[str | None, typer.Option(help="Its direction: maximize or minimize.")]
 RunsFolder = Annotated[
     Path | None, typer.Option("--runs", help="Where runs are kept (default: runs).")
 ]
@@ -91,6 +79,7 @@ def run(
 ) -> None:  # fmt: skip
     """Start a run: one research topic, from papers to claims."""
     from autoresearch.assembly import recorded_defaults, start
+    from autoresearch.buildlog import building
 
     options = {
         "topic": topic, "task": task, "metric": metric, "direction": direction, "rounds": rounds, "ideas": ideas, "parallel": parallel,
@@ -99,7 +88,8 @@ def run(
         "sandbox.i_trust_generated_code": trust or None, "budget": budget or None, "model.price": price,
     }  # fmt: skip
     settings = _settings(options, assignments)
-    _work(start(_settings(options, assignments, recorded_defaults(settings))))
+    settings = _settings(options, assignments, recorded_defaults(settings))
+    _work(start(settings, partial(building, _console())))
 
 
 @app.command()
@@ -175,6 +165,20 @@ def doctor(
 
 
 @app.command()
+def clean(
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="Remove what was last used longer ago: 30d, 12h.")] = "30d",
+    everything: Annotated[bool, typer.Option("--all", help="However old, and the locks of what was built too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    assignments: Assignments = None,
+) -> None:  # fmt: skip
+    """Remove environments that nothing uses, and what killed runs have left behind."""
+    from autoresearch.cleaning import clean_up
+
+    for line in clean_up(_settings({}, assignments).sandbox, older_than, everything, dry_run):
+        typer.echo(line)
+
+
+@app.command()
 def models(
     ping: Annotated[bool, typer.Option("--ping", help="Call each of them once, with a few tokens.")] = False,
     assignments: Assignments = None,
@@ -188,26 +192,11 @@ def models(
         raise typer.Exit(1)
 
 
-@task_app.command()
-def check(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A task's folder or name.")],
-    metric: Metric = None,
-    direction: Direction = None,
-    sandbox: Annotated[str | None, typer.Option(help="docker, local, auto or none.")] = None,
-    assignments: Assignments = None,
-) -> None:
-    """Run a task's data recipe, baseline and scorer once, and say what is wrong with it."""
-    from autoresearch.doctor import check_task
-
-    options = {"task": folder, "metric": metric, "direction": direction, "sandbox.kind": sandbox, "model.name": "offline"}  # fmt: skip
-    for line in check_task(_settings(options, assignments)):
-        typer.echo(line)
-
-
 def _work(found: "Run", budget: Sequence[str] = ()) -> None:
     """Run or resume, with the progress on screen, under the run's lock. When a budget ends, what was
     measured is shown before the error."""
     from autoresearch.assembly import extend_budget, open_lab
+    from autoresearch.buildlog import building
     from autoresearch.display import summary, watching
     from autoresearch.loop import research
 
@@ -215,7 +204,7 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
     with found.locked():
         _stop_on_interrupt(found)
         extend_budget(found, budget)
-        lab = open_lab(found, ahead=found.settings.parallel)
+        lab = open_lab(found, found.settings.parallel, partial(building, console))
         console.print(f"run {found.folder}", highlight=False)
         console.print(f"sandbox: {lab.sandbox.name}", highlight=False)
         if "recognised" in found.manifest:

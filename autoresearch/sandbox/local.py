@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from autoresearch.config import SandboxSettings
-from autoresearch.errors import SandboxError
-from autoresearch.records import Execution
-from autoresearch.sandbox import Environment, Job
+from autoresearch.errors import BadInput, SandboxError
+from autoresearch.records import Execution, Limits
+from autoresearch.sandbox import Environment, Job, Watch, show_nothing
 from autoresearch.sandbox.confine import closed_folder, landlock_version
 from autoresearch.sandbox.protocol import Reply, Request, with_files
 from autoresearch.sandbox.results import collect, collect_tar
 from autoresearch.sandbox.scratch import check_readable, remove_abandoned, scratch
+from autoresearch.sandbox.shelf import Shelf
+from autoresearch.sandbox.venvs import local_environment
 from autoresearch.sandbox.view import (
     View,
     bubblewrap_view,
@@ -37,21 +39,41 @@ from autoresearch.sandbox.view import (
 MARGIN = 60.0  # seconds for the supervisor to start, to end everything and to hand over files
 ENTRIES = 100_000  # files and folders that an experiment may have at a time
 
-_NOBODY = 65534
-_USERS = range(
-    1_900_000_000, 2_000_000_000
-)  # nobody's: beyond what systems and containers give out
+# Nobody's: beyond what systems and containers give out.
+_USERS = range(1_900_000_000, 2_000_000_000)
 
 
-class Local:
+class _Here:
+    _shelf: Shelf
+
+    def check(self, limits: Limits) -> None:
+        if limits.gpus:  # docs/decisions/0012-gpus.md
+            raise BadInput(
+                "the local sandbox hands out no GPUs: choose --sandbox docker, or set gpus = 0 in the "
+                "task"
+            )
+
+    def environment(self, folder: Path) -> Environment:
+        return local_environment(folder, self._shelf)
+
+    def close(self) -> None:
+        """Nothing is started ahead here."""
+
+
+class Local(_Here):
     """Behind Landlock and seccomp; in namespaces of its own where bubblewrap is installed and works.
 
     `bubblewrap` True insists on it, False goes without, None takes it where it can be had. Raises
     SandboxError when the kernel cannot hold the wall that was chosen.
     """
 
-    def __init__(self, settings: SandboxSettings, bubblewrap: bool | None = None) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        bubblewrap: bool | None = None,
+        watch: Watch = show_nothing,
+    ) -> None:
+        self._shelf = Shelf(settings, watch)
         self._bubblewrap = None if bubblewrap is False else _find_bubblewrap(bool(bubblewrap))
         landlock = landlock_version()
         _check_landlock(landlock, self._bubblewrap is not None)
@@ -63,20 +85,12 @@ class Local:
         compile_supervisor()
         remove_abandoned()
 
-    def environment(self, folder: Path) -> Environment:
-        from autoresearch.sandbox.environments import local_environment
-
-        return local_environment(folder, self._settings)
-
-    def close(self) -> None:
-        """Nothing is started ahead here."""
-
     def run(self, job: Job) -> Execution:
+        self.check(job.limits)
         _check_job(job)
         user = _experiment_user()
-        if user is not None:
-            for folder in job.inputs.values():
-                check_readable(folder)
+        for folder in job.inputs.values() if user is not None else ():
+            check_readable(folder)
         if self._bubblewrap:
             return self._run_in_namespaces(job, user, self._bubblewrap)
         with scratch(user) as folder:
@@ -108,25 +122,18 @@ class Local:
             return with_files(execution, lambda: collect_tar(archive, job.outputs, job.limits))
 
 
-class Plain:
+class Plain(_Here):
     """A plain process with resource limits, for people who trust what they run. Not a sandbox."""
 
     name = "none (NOT a sandbox: a plain process with resource limits)"
 
-    def __init__(self, settings: SandboxSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: SandboxSettings, watch: Watch = show_nothing) -> None:
+        self._shelf = Shelf(settings, watch)
         compile_supervisor()
         remove_abandoned()
 
-    def environment(self, folder: Path) -> Environment:
-        from autoresearch.sandbox.environments import local_environment
-
-        return local_environment(folder, self._settings)
-
-    def close(self) -> None:
-        """Nothing is started ahead here."""
-
     def run(self, job: Job) -> Execution:
+        self.check(job.limits)
         _check_job(job)
         with scratch(None) as folder:
             return _run_in_folder(self.name, job, plain_view(job, folder), folder, None)
@@ -181,10 +188,6 @@ def _variables(job: Job, view: View) -> dict[str, str]:
 
 
 def _check_job(job: Job) -> None:
-    if job.limits.gpus:
-        raise SandboxError(
-            "the local sandbox hands out no GPUs: choose --sandbox docker, or set gpus = 0 in the task"
-        )
     check_inputs(job)
     for folder in job.inputs.values():
         if not folder.is_dir():
@@ -293,4 +296,4 @@ def _experiment_user() -> int | None:
         first, _, count = map(int, line.split())
         if first <= user < first + count:
             return user
-    return _NOBODY
+    return 65534  # nobody
