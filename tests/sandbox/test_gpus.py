@@ -122,6 +122,19 @@ def test_a_task_that_wants_gpus_does_not_start_in_the_local_sandbox(tmp_path: Pa
     assert "choose --sandbox docker" in error
 
 
+def test_the_doctor_says_what_is_there_and_what_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "apptainer").write_text("#!/bin/sh\n")
+    (tmp_path / "apptainer").chmod(0o755)
+    found = machine(2, DOCKER_HOST=f"unix://{tmp_path}/nobody.sock", COLUMNS="300")
+    found["PATH"] = f"{tmp_path}:{found['PATH']}"
+    command = [sys.executable, "-m", "autoresearch", "doctor", "--set", f"sandbox.cache={tmp_path}"]
+    told = subprocess.run(command, capture_output=True, text=True, env=found).stdout
+    assert "GPU-a0000000 Stand-in, GPU-a1000000 Stand-in (NVIDIA driver 999.1)" in told
+    assert "found, and not used" in told
+    assert "none that answers" in told
+    assert f"free for environments in {tmp_path}" in told
+
+
 # --- the books ----------------------------------------------------------------------------------
 
 
