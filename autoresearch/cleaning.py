@@ -4,6 +4,8 @@ Only what lies on this user's shelf is looked at, and images by the keys that ar
 built with the same engine is theirs.
 """
 
+import contextlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,8 +91,13 @@ def _image(engine: Engine, key: str, image: dict[str, Any], used: float) -> _Fou
 
 
 def _bytes(folder: Path) -> int:
-    """On disk, following no link."""
-    return sum(path.lstat().st_blocks * 512 for path in (folder, *folder.rglob("*")))
+    """On disk, following no link. It may be built, and change, just now."""
+    total = 0
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(f"{place}/{name}").st_blocks * 512
+    return total
 
 
 def _remove(shelf: Shelf, engine: Engine | None, found: _Found, dry_run: bool) -> str:
