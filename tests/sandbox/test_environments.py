@@ -25,6 +25,7 @@ from autoresearch.sandbox import Environment
 from autoresearch.sandbox.engine import Engine
 from autoresearch.sandbox.images import docker_environment
 from autoresearch.sandbox.recipes import lock_of, read_recipe
+from autoresearch.sandbox.scratch import current_owner
 from autoresearch.sandbox.shelf import Shelf
 from autoresearch.sandbox.venvs import local_environment
 from autoresearch.store import digest
@@ -269,15 +270,15 @@ def test_an_image_has_the_packages_is_built_once_and_keeps_nothing_of_the_build(
     monkeypatch.setenv("PIP_TRUSTED_HOST", "user-secret-host.invalid")
     # A comment makes the recipe, and so the image, this test's own.
     (task / "requirements.txt").write_text(f"six<1.17\n# {time.time_ns()}\n")
-    built = docker_environment(engine, task, shelf, "nobody")
+    built = docker_environment(engine, task, shelf, current_owner())
     try:
         assert "six==1.16.0" in built.packages
         assert "six==1.16.0 \\\n    --hash=sha256:" in built.lock
-        found, seconds = timed(lambda: docker_environment(engine, task, shelf, "nobody"))
+        found, seconds = timed(lambda: docker_environment(engine, task, shelf, current_owner()))
         assert found == built
         assert seconds < 0.5
         assert "user-secret-host" not in str(docker.from_env().api.inspect_image(built.reference))
-        assert "nobody" not in engine.owned().values()
+        assert current_owner() not in engine.owned().values()
         check_that_clean_removes(built, shelf)
     finally:
         if engine.size(built.reference):
@@ -312,14 +313,14 @@ def check_that_clean_removes(built: Environment, shelf: Shelf) -> None:
 def test_the_dockerfile_is_the_layer_below_the_requirements(
     engine: Engine, task: Path, shelf: Shelf
 ) -> None:
-    plain = docker_environment(engine, task, shelf, "nobody")
+    plain = docker_environment(engine, task, shelf, current_owner())
     recipe = (
         "ARG BASE\nFROM ${BASE}\n"
         "RUN echo '__version__ = 7' "
         "> $(python3 -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')/systemlayer.py\n"
     )
     (task / "Dockerfile").write_text(recipe)
-    layered = docker_environment(engine, task, shelf, "nobody")
+    layered = docker_environment(engine, task, shelf, current_owner())
     assert layered.key != plain.key
     code = "import six, systemlayer; print(six.__version__, systemlayer.__version__)"
     assert run_in(engine, layered.reference, code) == "1.17.0 7\n"
@@ -330,12 +331,12 @@ def test_what_fails_in_a_dockerfile_or_in_pip_is_shown(
 ) -> None:
     (task / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN echo no such luck >&2; exit 3\n")
     with pytest.raises(BuildFailed) as raised:
-        docker_environment(engine, task, shelf, "nobody")
+        docker_environment(engine, task, shelf, current_owner())
     assert "no such luck" in str(raised.value.__notes__)
     (task / "Dockerfile").unlink()
     (task / "requirements.txt").write_text("six==99.0.0\n")
     with pytest.raises(BuildFailed) as raised:
-        docker_environment(engine, task, shelf, "nobody")
+        docker_environment(engine, task, shelf, current_owner())
     assert "No matching distribution found for six==99" in raised.value.__notes__[-1]
 
 
@@ -344,7 +345,7 @@ def test_an_image_that_cannot_be_pulled_says_what_to_choose_instead(
 ) -> None:
     shelf = Shelf(SandboxSettings(image="127.0.0.1:1/nowhere:1", cache=tmp_path))
     with pytest.raises(SandboxError, match=r"127\.0\.0\.1:1/nowhere:1.*--set sandbox\.image=NAME"):
-        docker_environment(engine, task, shelf, "nobody")
+        docker_environment(engine, task, shelf, current_owner())
 
 
 def run_in(engine: Engine, image: str, code: str) -> str:
