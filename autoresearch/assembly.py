@@ -13,7 +13,7 @@ from typing import Any
 from autoresearch.budgets import Budget, budget_of
 from autoresearch.cassette import Recording, open_recording, search_files
 from autoresearch.config import ModelSettings, Settings, load_task
-from autoresearch.errors import BadInput, SandboxError
+from autoresearch.errors import BadInput
 from autoresearch.foreign import Opened, measured, open_task
 from autoresearch.harness import Lab
 from autoresearch.journal import Recorded, Replay
@@ -27,24 +27,29 @@ from autoresearch.prompts import Prompts, shipped
 from autoresearch.redaction import redactor
 from autoresearch.roles import ROLES
 from autoresearch.routing import Router, check_models, open_model
-from autoresearch.sandbox import Environment, Sandbox
-from autoresearch.sandbox.environments import cache_folder
-from autoresearch.sandbox.probe import probe
+from autoresearch.sandbox import Environment, Watch, show_nothing
+from autoresearch.sandbox.shelf import cache_folder
 from autoresearch.store import Run, create_run, digest, write
+from autoresearch.walls import (
+    check_same_environment,
+    check_same_sandbox,
+    check_trust,
+    kind_of,
+    needs_provider,
+    open_sandbox,
+    probed,
+)
 from autoresearch.workspace import Workspace
 
 
-def needs_provider(model: str) -> bool:
-    return model != "offline" and not model.startswith("replay:")
-
-
-def start(settings: Settings) -> Run:
-    """A new run directory for these settings, or an error before anything is made."""
+def start(settings: Settings, watch: Watch = show_nothing) -> Run:
+    """A new run directory for these settings, or an error before anything is made. `watch` shows the
+    log of an environment while it is built."""
     with open_task(settings, shipped("sandboxes")) as opened:
-        return _start(settings, opened)
+        return _start(settings, opened, watch)
 
 
-def _start(settings: Settings, opened: Opened) -> Run:
+def _start(settings: Settings, opened: Opened, watch: Watch) -> Run:
     task = load_task(opened.folder)
     topic = settings.topic.strip() or task.topic.strip()
     if not topic:
@@ -55,31 +60,38 @@ def _start(settings: Settings, opened: Opened) -> Run:
     Budget.parse(settings.budget)
     if settings.model.price is not None:
         parse_price(settings.model.price)
-    _check_trust(settings)
+    check_trust(settings)
     prices: dict[str, Price] = {}
     if needs_provider(settings.model.name):
         check_models(settings.model)
         prices = price_list(settings.model)
     _check_folders(settings)
-    sandbox = open_sandbox(settings)
+    sandbox = open_sandbox(settings, watch=watch)
+    sandbox.check(task.limits)  # before the minutes that an environment may take
     environment = sandbox.environment(opened.folder)
     opened = measured(opened, sandbox, environment, settings.budget)
     facts = {
         "task": task.name,
         "prices": freeze(prices),
         **opened.facts(),
-        **_facts(prompts, sandbox, environment),
+        **_facts(prompts),
+        "sandbox": probed(sandbox, environment, task.limits.gpus),
     }
     kind = settings.sandbox.model_copy(update={"kind": kind_of(sandbox)})
     frozen = settings.model_copy(
         update={"topic": topic, "task": str(opened.source), "sandbox": kind, **_resolved(settings)}
     )
     recorded = recorded_run(settings)
-    run = create_run(frozen, opened.folder, facts | (_facts_of(recorded) if recorded else {}))
+    facts |= _facts_of(recorded) if recorded else {}
+    run = create_run(frozen, opened.folder, facts, _files(environment))
     if recorded is not None:
         _take_searches(recorded, run.folder)
     opened.tell(run)
     return run
+
+
+def _files(environment: Environment) -> dict[str, str]:
+    return {"environment.lock": environment.lock} if environment.lock else {}
 
 
 def _resolved(settings: Settings) -> dict[str, Any]:
@@ -93,23 +105,19 @@ def _resolved(settings: Settings) -> dict[str, Any]:
     }
 
 
-def open_lab(run: Run, ahead: int = 0) -> Lab:
+def open_lab(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:
     """The lab of a run, new or resumed, as its run.toml froze it.
 
     `ahead`: how many sandboxes of a kind may be started before they are needed; `Lab.close` ends them.
     """
     settings = run.settings
     ledger = Ledger(run.folder / "ledger.jsonl", budget_of(run))
-    sandbox = MeteredSandbox(open_sandbox(settings, ahead), ledger)
+    sandbox = MeteredSandbox(open_sandbox(settings, ahead, run.note, watch), ledger)
     task = load_task(run.task_folder)
+    sandbox.check(task.limits)
     environment = sandbox.environment(run.task_folder)
-    was = run.manifest["sandbox"]["environment"]
-    _check_same_sandbox(run, sandbox)
-    if environment.key != was:
-        raise BadInput(
-            f"the environment of {run.folder} was {was} and is now {environment.key}: scores would "
-            "not be comparable; restore the image or interpreter it was built from, or start a new run"
-        )
+    check_same_sandbox(run, sandbox)
+    check_same_environment(run, environment)
     return Lab(
         settings=settings,
         task=task.model_copy(update={"name": run.task_name}),
@@ -122,54 +130,6 @@ def open_lab(run: Run, ahead: int = 0) -> Lab:
         desk=run.desk,
         note=run.note,
     )
-
-
-def _check_same_sandbox(run: Run, sandbox: Sandbox) -> None:
-    """A run must not go on behind a lower wall than it says it has."""
-    was = run.manifest["sandbox"]["name"]
-    if sandbox.name == was:
-        return
-    if kind_of(sandbox) != "docker":
-        raise BadInput(
-            f"{run.folder} ran in {was}; here it would run in {sandbox.name}: start a new run"
-        )
-    run.note(f"the sandbox was {was} and is now {sandbox.name}")
-
-
-def open_sandbox(settings: Settings, ahead: int = 0) -> Sandbox:
-    """The sandbox asked for. `auto` takes the strongest that works, and never a plain process."""
-    from autoresearch.sandbox.docker import Docker
-    from autoresearch.sandbox.local import Local, Plain
-
-    kind = settings.sandbox.kind
-    _check_trust(settings)
-    if kind == "none":
-        return Plain(settings.sandbox)
-    if kind == "docker":
-        return Docker(settings.sandbox, ahead)
-    if kind == "local":
-        return Local(settings.sandbox)
-    try:
-        engine = Docker(settings.sandbox, ahead)
-        engine.ensure_image()
-        return engine
-    except SandboxError:
-        return Local(settings.sandbox)
-
-
-def kind_of(sandbox: Sandbox) -> str:
-    """The short name that `--sandbox` takes for this sandbox."""
-    return sandbox.name.split()[0]
-
-
-def _check_trust(settings: Settings) -> None:
-    if settings.sandbox.kind != "none" or settings.sandbox.i_trust_generated_code:
-        return
-    if needs_provider(settings.model.name):
-        raise BadInput(
-            "--sandbox none is no sandbox: what the model writes would run with your rights; use "
-            "--sandbox local or docker, or say --i-trust-generated-code"
-        )
 
 
 def extend_budget(run: Run, texts: Sequence[str]) -> None:
@@ -251,25 +211,12 @@ def _take_searches(recorded: Recording, folder: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _facts(prompts: Prompts, sandbox: Sandbox, environment: Environment) -> dict[str, Any]:
-    """What run.toml keeps beside the settings: versions, prompts, and the sandbox as probed."""
-    found = probe(sandbox, environment)
-    if not found.holds and kind_of(sandbox) != "none":
-        broken = "; ".join(f"{f.name}: {f.found}" for f in found.findings if not f.ok)
-        raise SandboxError(
-            f"{sandbox.name} does not hold on this machine ({broken}); see `autoresearch doctor`"
-        )
+def _facts(prompts: Prompts) -> dict[str, Any]:
+    """What run.toml keeps of this program."""
     return {
         "version": importlib.metadata.version("autoresearch"),
         "python": platform.python_version(),
         "prompts": {name: digest(text) for name, text in sorted(prompts.texts.items())},
-        "sandbox": {
-            "name": sandbox.name,
-            "environment": environment.key,
-            "python": environment.python,
-            "packages": list(environment.packages),
-            "probe": [finding.model_dump(exclude_none=True) for finding in found.findings],
-        },
     }
 
 

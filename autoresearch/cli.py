@@ -5,13 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded, RunFailed
-from autoresearch.taskcli import Data, Direction, Metric, task_app
+from autoresearch.taskcli import Assignments, Data, Direction, Metric, task_app
 
 if TYPE_CHECKING:
     from autoresearch.config import Settings
@@ -46,12 +47,6 @@ def options(
 
 app.add_typer(task_app, name="task")
 
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Any setting, for example model.temperature=0.7."
-    ),
-]
 Budgets = Annotated[
     list[str] | None,
     typer.Option(
@@ -85,6 +80,7 @@ def run(
 ) -> None:  # fmt: skip
     """Start a run: one research topic, from papers to claims."""
     from autoresearch.assembly import recorded_defaults, start
+    from autoresearch.buildlog import building
 
     options = {
         "topic": topic, "task": task, "data": _text(data), "metric": metric, "direction": direction,
@@ -94,7 +90,8 @@ def run(
         "sandbox.i_trust_generated_code": trust or None, "budget": budget or None, "model.price": price,
     }  # fmt: skip
     settings = _settings(options, assignments)
-    _work(start(_settings(options, assignments, recorded_defaults(settings))))
+    settings = _settings(options, assignments, recorded_defaults(settings))
+    _work(start(settings, partial(building, _console())))
 
 
 @app.command()
@@ -170,6 +167,20 @@ def doctor(
 
 
 @app.command()
+def clean(
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="Remove what was last used longer ago: 30d, 12h.")] = "30d",
+    everything: Annotated[bool, typer.Option("--all", help="However old, and the locks of what was built too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    assignments: Assignments = None,
+) -> None:  # fmt: skip
+    """Remove environments that nothing uses, and what killed runs have left behind."""
+    from autoresearch.cleaning import clean_up
+
+    for line in clean_up(_settings({}, assignments).sandbox, older_than, everything, dry_run):
+        typer.echo(line)
+
+
+@app.command()
 def models(
     ping: Annotated[bool, typer.Option("--ping", help="Call each of them once, with a few tokens.")] = False,
     assignments: Assignments = None,
@@ -187,6 +198,7 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
     """Run or resume, with the progress on screen, under the run's lock. When a budget ends, what was
     measured is shown before the error."""
     from autoresearch.assembly import extend_budget, open_lab
+    from autoresearch.buildlog import building
     from autoresearch.display import summary, watching
     from autoresearch.loop import research
     from autoresearch.sandbox.probe import described
@@ -195,7 +207,7 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
     with found.locked():
         _stop_on_interrupt(found)
         extend_budget(found, budget)
-        lab = open_lab(found, ahead=found.settings.parallel)
+        lab = open_lab(found, found.settings.parallel, partial(building, console))
         console.print(f"run {found.folder}", highlight=False)
         console.print(f"sandbox: {described(lab.sandbox.name)}", highlight=False)
         if "recognised" in found.manifest:

@@ -2,15 +2,16 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoresearch.assembly import kind_of, open_sandbox
 from autoresearch.config import Settings
-from autoresearch.errors import SandboxError
+from autoresearch.errors import BadInput, SandboxError
+from autoresearch.sandbox.engine import Engine
 from autoresearch.sandbox.probe import probe, weakness
+from autoresearch.sandbox.shelf import cache_folder
+from autoresearch.walls import kind_of, open_sandbox
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,18 +32,23 @@ def strongest_sandbox(settings: Settings) -> str:
 
 def examine(settings: Settings) -> "Table":
     """One row a thing: whether it works, what was found, and what to do."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("", "what", "found", show_lines=False)
     rows = [
         _git(),
         *(_sandbox(settings, kind) for kind in ("docker", "local")),
+        _engine(),
+        *_unused(),
         _gpu(),
         _models(),
-        _disk(settings),
+        _disk("runs", settings.runs),
+        _disk("environments", cache_folder(settings.sandbox)),
     ]
     for works, what, found in rows:
-        table.add_row("[green]yes[/green]" if works else "[red]no[/red]", what, found)
+        mark = "[green]yes[/green]" if works else "[red]no[/red]"
+        table.add_row(mark, what, found if what.startswith("sandbox") else escape(found))
     return table
 
 
@@ -86,16 +92,43 @@ def _advice_on(name: str) -> str:
 
 
 def _gpu() -> Finding:
-    path = shutil.which("nvidia-smi")
-    if path is None:
-        return False, "GPU", "no nvidia-smi: tasks with gpus = 0 only"
-    query = [path, "--query-gpu=name", "--format=csv,noheader"]
+    from autoresearch.sandbox.gpus import list_gpus
+
     try:
-        ran = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
-    except subprocess.TimeoutExpired:
-        return False, "GPU", "nvidia-smi does not answer: look at the driver"
-    names = ran.stdout.strip().replace("\n", ", ")
-    return ran.returncode == 0 and bool(names), "GPU", names or "nvidia-smi found no GPU"
+        found = list_gpus()
+    except BadInput as absent:
+        return False, "GPUs", str(absent)
+    names = [f"{gpu.identifier} {gpu.name}" for gpu in found.devices]
+    hidden = "" if names else "none that CUDA_VISIBLE_DEVICES leaves; "
+    return bool(names), "GPUs", f"{hidden}{', '.join(names)} (NVIDIA driver {found.driver})"
+
+
+def _engine() -> Finding:
+    """What else is known of the Docker engine."""
+    try:
+        engine = Engine()
+    except SandboxError:
+        return False, "engine", "none that answers"
+    runtimes = sorted(set(engine.about.get("Runtimes") or {}) - {"io.containerd.runc.v2"})
+    gpus = "NVIDIA runtime" if "nvidia" in runtimes else "no NVIDIA runtime by name"
+    gvisor = (
+        "gVisor: --set sandbox.runtime=runsc"
+        if "runsc" in runtimes
+        else "no gVisor (runsc is not registered)"
+    )
+    where = os.environ.get("DOCKER_HOST") or "this machine's own"
+    found = [where, "rootless" if engine.rootless else "as root", f"runtimes {', '.join(runtimes)}"]
+    return True, "engine", "; ".join([*found, gvisor, gpus])
+
+
+def _unused() -> list[Finding]:
+    """What is there and not used, so that nobody looks for the switch."""
+    names = [name for name in ("apptainer", "singularity") if shutil.which(name)]
+    if not names:
+        return []
+    return [
+        (False, names[0], "found, and not used: it has no backend here; choose docker or local")
+    ]
 
 
 def _models() -> Finding:
@@ -109,8 +142,8 @@ def _models() -> Finding:
     )
 
 
-def _disk(settings: Settings) -> Finding:
-    folder = settings.runs if settings.runs.exists() else Path()
-    free = shutil.disk_usage(folder).free
-    advice = "" if free > LOW_DISK else ": free some, environments take 0.3 GiB and more each"
-    return free > LOW_DISK, "disk", f"{free / 2**30:.1f} GiB free for {settings.runs}{advice}"
+def _disk(what: str, folder: Path) -> Finding:
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    advice = "" if free > LOW_DISK else ": free some, `autoresearch clean` removes environments"
+    return free > LOW_DISK, "disk", f"{free / 2**30:.1f} GiB free for {what} in {folder}{advice}"

@@ -3,6 +3,7 @@
     AutoresearchError
     ├── BadInput            the user's to mend; nothing was changed        exit code 2
     │   ├── TaskError       the task folder is not usable as it is
+    │   ├── BuildFailed     the task's environment does not build
     │   ├── RecordError     a file of the run directory cannot be read
     │   └── RunLocked       another process holds the run directory
     └── RunFailed           the run could not go on; it can be resumed     exit code 1
@@ -35,6 +36,10 @@ class BadInput(AutoresearchError):
 
 class TaskError(BadInput):
     """The task folder is not usable: names the file and, where there is one, the key and line."""
+
+
+class BuildFailed(BadInput):
+    """The task's environment does not build; the last lines of its log are notes on it."""
 
 
 class RecordError(BadInput):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autoresearch.ledger import Amounts, Entry, Ledger, Price
 from autoresearch.llm import Answer, Request, readable
-from autoresearch.records import Execution
+from autoresearch.records import Execution, Limits
 from autoresearch.sandbox import Environment, Job, Sandbox
 
 FRAME = 64  # tokens that a provider adds around a single message
@@ -64,6 +64,9 @@ class MeteredSandbox:
 
     def __init__(self, inner: Sandbox, ledger: Ledger):
         self._inner, self._ledger, self.name = inner, ledger, inner.name
+
+    def check(self, limits: Limits) -> None:
+        self._inner.check(limits)
 
     def environment(self, folder: Path) -> Environment:
         return self._inner.environment(folder)

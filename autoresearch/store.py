@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, TypeVar
 
 import tomli_w
@@ -213,11 +214,16 @@ def _take(file: IO[str], kind: int) -> bool:
     return False
 
 
-def create_run(settings: Settings, task_folder: Path, facts: Mapping[str, Any]) -> Run:
+def create_run(
+    settings: Settings,
+    task_folder: Path,
+    facts: Mapping[str, Any],
+    files: Mapping[str, str] = MappingProxyType({}),
+) -> Run:
     """Make a new run directory under `settings.runs`, whole or not at all.
 
     `facts` (the task's name, versions, prompt hashes, the sandbox as probed) go into run.toml beside
-    the settings.
+    the settings; `files` are texts to lie beside it.
     """
     now = _now()
     name = f"{now[:10]}-{facts['task']}-{secrets.token_hex(2)}"
@@ -232,6 +238,8 @@ def create_run(settings: Settings, task_folder: Path, facts: Mapping[str, Any]) 
         aside.mkdir(parents=True)
         try:
             shutil.copytree(task_folder, aside / "task", ignore=_not_of_the_task(settings.runs))
+            for text_name, text in files.items():
+                write(aside / text_name, text)
             write(aside / "run.toml", tomli_w.dumps(manifest))
             aside.rename(folder)
         finally:

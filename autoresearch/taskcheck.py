@@ -20,6 +20,7 @@ from autoresearch.leaks import find_leaks
 from autoresearch.noisecheck import check_noise
 from autoresearch.nonsense import same_bytes
 from autoresearch.records import Execution, Measurement
+from autoresearch.sandbox import Watch, show_nothing
 from autoresearch.sandbox.protocol import size
 from autoresearch.scorercheck import check_scorer, read_scorer
 from autoresearch.store import read
@@ -46,17 +47,19 @@ class Wish:
     gain: float | None = None
 
 
-def check_task(settings: Settings, wish: Wish, say: Callable[[str], None]) -> Iterator[Finding]:
-    """The findings, as they come. `say` is told what is being done.
+def check_task(
+    settings: Settings, wish: Wish, say: Callable[[str], None], watch: Watch = show_nothing
+) -> Iterator[Finding]:
+    """The findings, as they come. `say` is told what is being done, `watch` shows what is built.
 
     Raises TaskError for a task.toml that cannot be read, SandboxError where nothing can run.
     """
     with tempfile.TemporaryDirectory(prefix="autoresearch-check-") as runs:
         say("preparing the sandbox and its environment")
         own = {"runs": Path(runs), "topic": "checking the task", "budget": ()}
-        run = start(settings.model_copy(update=own))
+        run = start(settings.model_copy(update=own), watch)
         yield from map(ok, run.notes())
-        lab = open_lab(run)
+        lab = open_lab(run, watch=watch)
         yield ok(f"runs in {lab.sandbox.name}, Python {lab.environment.python}")
         yield from _read_files(lab)
         if (lab.task.folder / "data.py").is_file():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,6 +19,14 @@ Metric = Annotated[
     str | None,
     typer.Option(
         help="Of a folder without a task.toml: a pattern for what it prints, or the metric's name."
+    ),
+]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="A task's folder or name.")]
+Wall = Annotated[str | None, typer.Option(help="docker, local, auto or none.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any setting, for example model.temperature=0.7."
     ),
 ]
 Data = Annotated[
@@ -44,19 +53,20 @@ def new(
 
 @task_app.command()
 def check(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A task's folder or name.")],
+    folder: Folder,
     metric: Metric = None,
     direction: Direction = None,
     data: Data = None,
-    sandbox: Annotated[str | None, typer.Option(help="docker, local, auto or none.")] = None,
+    sandbox: Wall = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out the noise floor, which runs all seeds.")] = False,
     gain: Annotated[float | None, typer.Option(min=0, help="The gain that should be seen, in the metric's unit (default: a tenth of what is left to a perfect score).")] = None,
-    assignments: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting, for example rounds=3.")] = None,
+    assignments: Assignments = None,
 ) -> None:  # fmt: skip
     """Run a task's data recipe, baseline and scorer, and say what is wrong with them."""
     from rich.console import Console
     from rich.text import Text
 
+    from autoresearch.buildlog import building
     from autoresearch.config import load_settings
     from autoresearch.taskcheck import Wish, check_task
 
@@ -65,7 +75,7 @@ def check(
     settings = load_settings(Path(), options, assignments or ())
     console, counts = Console(highlight=False), {"error": 0, "warning": 0, "ok": 0}
     with _progress(console) as say:
-        for finding in check_task(settings, Wish(quick, gain), say):
+        for finding in check_task(settings, Wish(quick, gain), say, partial(building, console)):
             counts[finding.level] += 1
             for line in finding.lines():
                 text = Text("".join(c for c in line if c.isprintable()))
@@ -76,6 +86,20 @@ def check(
     )
     if counts["error"]:
         raise typer.Exit(BadInput.exit_code)
+
+
+@task_app.command()
+def lock(folder: Folder, sandbox: Wall = None, assignments: Assignments = None) -> None:
+    """Write requirements.lock: exactly what its environment holds, which is installed from then on."""
+    from rich.console import Console
+
+    from autoresearch.buildlog import building
+    from autoresearch.config import load_settings
+    from autoresearch.walls import write_lock
+
+    options = {"task": folder, "sandbox.kind": sandbox, "model.name": "offline"}
+    settings = load_settings(Path(), options, assignments or ())
+    typer.echo(f"wrote {write_lock(settings, partial(building, Console()))}")
 
 
 @contextmanager

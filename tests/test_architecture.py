@@ -13,9 +13,9 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"taskcli"},
-    {"doctor", "taskcheck", "newtask"},
+    {"cleaning", "doctor", "taskcheck", "newtask"},
     {"assembly", "scorercheck", "noisecheck", "adoption"},
-    {"models", "prices", "loop", "display", "detail"},
+    {"walls", "models", "prices", "loop", "display", "detail", "buildlog"},
     {"claimed"},
     {"report", "think", "practice", "feedback"},
     {"briefing"},
@@ -58,6 +58,7 @@ DOORS = {
     "tokenizers": {"think"},
     "tomli_w": {"store", "foreign"},
     "regex": {"metrics"},
+    "pynvml": {"sandbox"},
     "torch": set(),
 }
 
@@ -113,7 +114,7 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
 
 def test_there_are_not_too_many_modules() -> None:
-    assert len(MODULES) <= 100  # docs/decisions/0002
+    assert len(MODULES) <= 115  # docs/decisions/0002
 
 
 @pytest.mark.parametrize(
@@ -137,6 +138,7 @@ def test_nothing_heavy_is_imported_at_the_top_of_a_module() -> None:
         "scipy",
         "torch",
         "tokenizers",
+        "pynvml",
         "rich",
     }
     for path in MODULES:

@@ -6,7 +6,8 @@ disk and time. The whole process tree is gone before anything it left is read, a
 orchestrator is killed. A failing experiment is an `Execution`; a broken engine raises SandboxError.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -14,15 +15,27 @@ from typing import Literal, Protocol
 from autoresearch.records import Execution, Limits, Record
 
 Purpose = Literal["experiment", "scorer", "recipe", "probe"]
+Note = Callable[[str], None]  # is told what a person should know
+Watch = Callable[[Path], AbstractContextManager[None]]  # shows a build's log while it grows
+
+
+def say_nothing(text: str) -> None:
+    """A Note to nobody."""
+
+
+def show_nothing(log: Path) -> AbstractContextManager[None]:
+    """A Watch of nobody."""
+    return nullcontext()
 
 
 class Environment(Record):
     """The interpreter and packages that a task's programs run with, named by the hash of its recipe."""
 
-    key: str  # content hash of the recipe: base, Dockerfile, requirements, interpreter
+    key: str  # content hash of the recipe: base, Dockerfile, requirements, lock, interpreter
     reference: str  # what the backend runs: an image tag, or the folder of a virtual environment
     python: str  # "3.11.2"
     packages: tuple[str, ...]  # "numpy==2.4.6", sorted
+    lock: str = ""  # a requirements file of exactly what was installed; "" where nothing was
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,7 @@ class Job:
     outputs: Path
     limits: Limits
     variables: Mapping[str, str] = field(default_factory=dict)
-    purpose: Purpose = "experiment"  # for the ledger
+    purpose: Purpose = "experiment"  # for the ledger; a probe waits for no lease
 
 
 class Sandbox(Protocol):
@@ -49,10 +62,14 @@ class Sandbox(Protocol):
 
     name: str
 
+    def check(self, limits: Limits) -> None:
+        """Raises BadInput where a job with these limits cannot run here, for want of GPUs."""
+        ...
+
     def environment(self, folder: Path) -> Environment:
         """The environment of the task in `folder`, built once and then found by its hash.
 
-        Raises SandboxError with the last lines of the build and what to do.
+        Raises BuildFailed with the last lines of the build and what to do.
         """
         ...
 

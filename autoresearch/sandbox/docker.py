@@ -10,10 +10,12 @@ must then be readable by everybody, which is checked and never mended here.
 """
 
 import contextlib
-import math
+import functools
+import hashlib
 import os
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,11 +24,20 @@ from typing import IO, Any
 from autoresearch.config import SandboxSettings
 from autoresearch.errors import SandboxError
 from autoresearch.records import Ended, Execution, Limits
-from autoresearch.sandbox import Environment, Job
+from autoresearch.sandbox import (
+    Environment,
+    Job,
+    Note,
+    Watch,
+    say_nothing,
+    show_nothing,
+)
 from autoresearch.sandbox.ahead import Pool, Shape, Started, exact_shape, start
+from autoresearch.sandbox.containers import OUT, bounds, device_requests, hardening, variables
 from autoresearch.sandbox.engine import OWNER, Engine, frames
-from autoresearch.sandbox.environments import PREFIX, cache_folder, docker_environment
-from autoresearch.sandbox.leases import lease, list_gpus
+from autoresearch.sandbox.gpus import Gpu, enough_gpus
+from autoresearch.sandbox.images import PREFIX, docker_environment
+from autoresearch.sandbox.leases import lease
 from autoresearch.sandbox.protocol import Reply, Request, with_files
 from autoresearch.sandbox.results import collect_tar
 from autoresearch.sandbox.scratch import (
@@ -35,38 +46,45 @@ from autoresearch.sandbox.scratch import (
     has_ended,
     remove_abandoned,
 )
+from autoresearch.sandbox.shelf import Shelf, cache_folder
 from autoresearch.sandbox.syscalls import docker_profile
 
 NOBODY = 65534
 PROGRAM = "/autoresearch"  # the supervisor's folder inside
 _PROGRAM = Path(__file__).parent  # and here
-OUT = "/out"
 MARGIN = 120.0  # seconds for the supervisor to start and to end the experiment
 HAND_OVER = 20e6  # bytes per second that it hands over at least
-SUPERVISOR_MEMORY = 2**25  # bytes
-SLACK = 2**20  # bytes that $OUT has beyond its limit, so that passing the limit can be seen
 
 
 class Docker:
     """The engine that DOCKER_HOST names, or this machine's own.
 
-    `ahead` is how many containers of a kind are kept started for the next jobs, until `close`. Raises
+    `ahead` is how many containers of a kind are kept started for the next jobs, until `close`. `note`
+    is told once of each wait for GPUs; `watch` shows an environment's log while it is built. Raises
     SandboxError when no engine answers. What ended processes left in it is removed first.
     """
 
-    def __init__(self, settings: SandboxSettings, ahead: int = 0) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        ahead: int = 0,
+        note: Note = say_nothing,
+        watch: Watch = show_nothing,
+    ) -> None:
+        self._settings, self._note, self._shelf = settings, note, Shelf(settings, watch)
+        self._said: set[str] = set()
         self._engine = Engine()
         self._user = (os.geteuid(), os.getegid()) if os.geteuid() else (NOBODY, NOBODY)
         self._check_readable(*_PROGRAM.glob("*.py"))
         self._owner = current_owner()
         self._profile = docker_profile()
-        self.name = f"docker {self._engine.version} ({settings.runtime or self._engine.runtime})"
+        engine = "docker podman" if self._engine.podman else "docker"
+        self.name = f"{engine} {self._engine.version} ({settings.runtime or self._engine.runtime})"
         for container, owner in self._engine.owned().items():
             if has_ended(owner):
                 self._engine.remove(container)
         remove_abandoned()
-        self._pool = Pool(self._start, ahead) if ahead else None
+        self._pool = Pool(functools.partial(self._start, ()), ahead) if ahead else None
 
     def close(self) -> None:
         """Remove the containers that were started ahead and not used."""
@@ -77,8 +95,12 @@ class Docker:
         """Pull the image that environments are built from unless it is here. Raises SandboxError."""
         self._engine.image(self._settings.image)
 
+    def check(self, limits: Limits) -> None:
+        if limits.gpus:
+            enough_gpus(limits.gpus)
+
     def environment(self, folder: Path) -> Environment:
-        return docker_environment(self._engine, folder, self._settings, self._owner)
+        return docker_environment(self._engine, folder, self._shelf, self._owner)
 
     def run(self, job: Job) -> Execution:
         self._check_readable(*job.inputs.values())
@@ -97,6 +119,34 @@ class Docker:
             archive.seek(0)
             return with_files(execution, lambda: collect_tar(archive, job.outputs, job.limits))
 
+    def _leased(self, job: Job) -> contextlib.AbstractContextManager[tuple[Gpu, ...]]:
+        """The GPUs of a job. A probe computes nothing on them, so it takes any and waits for none."""
+        count = job.limits.gpus
+        gpus = enough_gpus(count)
+        if job.purpose == "probe":
+            return contextlib.nullcontext(gpus[:count])
+        return lease(gpus, count, cache_folder(self._settings) / "gpus", self._say_once)
+
+    def _seccomp(self) -> str:
+        """The system call filter as the engine takes it: Podman reads a file, Docker the text."""
+        if not self._engine.podman:
+            return self._profile
+        file = (
+            cache_folder(self._settings).resolve()
+            / f"seccomp-{hashlib.sha256(self._profile.encode()).hexdigest()[:16]}.json"
+        )
+        if not file.exists():
+            aside = file.with_name(f"{file.name}-{os.getpid()}-{threading.get_ident()}")
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_text(self._profile)
+            aside.replace(file)
+        return str(file)
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._note(text)
+
     def _check_readable(self, *folders: Path) -> None:
         if self._user[0] == NOBODY:
             for folder in filter(Path.exists, folders):  # the engine says which are missing
@@ -106,21 +156,22 @@ class Docker:
     def _take(self, job: Job) -> Iterator[Started]:
         """A container whose supervisor waits for the job's request; removed in the end."""
         alike = job.purpose in ("experiment", "scorer") and not job.limits.gpus
-        if self._pool and alike:
-            started = self._pool.take(job)
-        else:
-            started = start(exact_shape(job), self._start)
-        with started.held:
+        with contextlib.ExitStack() as held:
+            gpus = held.enter_context(self._leased(job)) if job.limits.gpus else ()
+            if self._pool and alike:
+                started = self._pool.take(job)
+            else:
+                started = start(exact_shape(job), functools.partial(self._start, gpus))
+            held.enter_context(started.held)
             yield started
 
     def _start(
-        self, shape: Shape, folders: Mapping[str, Path], held: contextlib.ExitStack
+        self,
+        gpus: tuple[Gpu, ...],
+        shape: Shape,
+        folders: Mapping[str, Path],
+        held: contextlib.ExitStack,
     ) -> tuple[str, socket.socket]:
-        gpus: tuple[str, ...] = ()
-        present = list_gpus() if shape.limits.gpus else None
-        if present is not None:
-            locks = cache_folder(self._settings) / "gpus"
-            gpus = held.enter_context(lease(present, shape.limits.gpus, locks))
         inputs = {name: path or folders[name] for name, path in shape.inputs}
         container = self._engine.create(self._describe(shape, inputs, gpus))
         held.callback(self._engine.remove, container)
@@ -130,7 +181,7 @@ class Docker:
         return container, connection
 
     def _describe(
-        self, shape: Shape, inputs: Mapping[str, Path], gpus: tuple[str, ...]
+        self, shape: Shape, inputs: Mapping[str, Path], gpus: tuple[Gpu, ...]
     ) -> dict[str, Any]:
         """A container, in the words of the Engine API."""
         limits = shape.limits
@@ -150,10 +201,10 @@ class Docker:
             "AttachStderr": True,
             "Labels": {OWNER: self._owner},
             "HostConfig": {
-                **hardening(self._profile),
-                **bounds(limits, min(limits.cpus, self._engine.cpus)),
+                **hardening(self._seccomp()),
+                **bounds(limits, min(limits.cpus, self._engine.cpus), self._engine.podman),
                 **({"Runtime": self._settings.runtime} if self._settings.runtime else {}),
-                "DeviceRequests": device_requests(limits.gpus, gpus),
+                "DeviceRequests": device_requests(gpus),
                 "Mounts": [
                     {"Type": "bind", "Source": str(source.resolve()), "Target": target}
                     | {"ReadOnly": True}
@@ -167,7 +218,7 @@ class Docker:
         request = Request(
             command=job.command,
             cwd="/work" if "work" in job.inputs else "/tmp",
-            environment=self._engine.variables(job.environment.reference) | _variables(job),
+            environment=self._engine.variables(job.environment.reference) | variables(job),
             limits=job.limits,
             rlimits={"fsize": job.limits.file, "core": 0},
             container={"out": OUT, "disk": job.limits.disk},
@@ -187,70 +238,6 @@ class Docker:
             return execution
         reason = "killed: out of memory, and its supervisor with it"
         return execution.model_copy(update={"ended": Ended.memory, "reason": reason})
-
-
-# --- the container ------------------------------------------------------------------------------
-
-
-def hardening(profile: str) -> dict[str, Any]:
-    """What every container gets, whatever its job. `profile` is a seccomp profile as JSON text."""
-    return {
-        "NetworkMode": "none",
-        "ReadonlyRootfs": True,
-        "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges:true", f"seccomp={profile}"],
-        "IpcMode": "private",
-        "LogConfig": {"Type": "none", "Config": {}},
-        "Init": False,
-    }
-
-
-def bounds(limits: Limits, cpus: float) -> dict[str, Any]:
-    """A job's limits. Swap counts as memory; `cpus` is no more than the engine has."""
-    memory = limits.memory + SUPERVISOR_MEMORY
-    # Programs do load code from temporary folders (compilers, torch), so these allow it.
-    mounted = f"rw,exec,nosuid,nodev,mode=1777,nr_inodes=65536,size={limits.disk + SLACK}"
-    return {
-        "Memory": memory,
-        "MemorySwap": memory,
-        "ShmSize": memory // 2,
-        "PidsLimit": limits.processes + 1,
-        "NanoCpus": int(cpus * 1e9),
-        "Tmpfs": {"/tmp": mounted, OUT: mounted},
-        "Ulimits": [
-            {"Name": "nofile", "Soft": 4096, "Hard": 4096},
-            {"Name": "core", "Soft": 0, "Hard": 0},
-        ],
-    }
-
-
-def device_requests(count: int, identifiers: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The GPUs of a container, by their identifiers where this machine can list its GPUs.
-
-    An engine's own count is no allocation: it gives every container the same first devices.
-    """
-    if count == 0:
-        return []
-    chosen = {"DeviceIDs": list(identifiers)} if identifiers else {"Count": count}
-    return [{"Driver": "", "Capabilities": [["gpu", "compute", "utility"]], **chosen}]
-
-
-def _variables(job: Job) -> dict[str, str]:
-    # A container sees all processors of the machine, and may use a share of their time.
-    threads = str(math.ceil(job.limits.cpus))
-    numbers = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM", "RAYON")
-    return {
-        "HOME": "/tmp",
-        "TMPDIR": "/tmp",
-        "USER": "sandbox",  # such a user need not exist
-        "LANG": "C.UTF-8",
-        "OUT": OUT,
-        "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        **{f"{name}_NUM_THREADS": threads for name in numbers},
-        **{name.upper(): f"/{name}" for name in job.inputs},
-        **job.variables,
-    }
 
 
 # --- what comes back ----------------------------------------------------------------------------

@@ -4,7 +4,6 @@ Containers are described by the plain objects of the Engine API (`Image`, `Cmd`,
 Every failure of the engine is a SandboxError of one line; DOCKER_HOST chooses the engine.
 """
 
-import contextlib
 import io
 import os
 import socket
@@ -15,18 +14,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from autoresearch.errors import SandboxError
+from autoresearch.sandbox.refusals import (
+    check_limits,
+    engine_errors,
+    explain_absence,
+    no_image,
+)
 
 OWNER = "autoresearch.owner"  # label of what must not outlive the process that made it
 PULL_SECONDS = 1800.0
 
-_WITHOUT = (
-    "or choose --sandbox local: no daemon, but the same kernel, and no namespaces of its own where "
-    "bubblewrap is not installed"
-)
-_NO_GPU = (
-    "Docker has no NVIDIA runtime: install nvidia-container-toolkit, run `nvidia-ctk runtime "
-    "configure --runtime=docker` and restart Docker, or set gpus = 0 in the task"
-)
+_REMOVALS = 20  # tries
 
 
 class Engine:
@@ -40,11 +38,15 @@ class Engine:
             self._api: Any = docker.from_env(timeout=int(seconds), max_pool_size=64).api
             about = self._api.info()
         except (docker.errors.DockerException, OSError) as error:
-            raise SandboxError(_explain_absence(str(error))) from None
+            raise SandboxError(explain_absence(str(error))) from None
+        self.about: Mapping[str, Any] = about  # what `docker info` prints
         self.version = str(about["ServerVersion"]).partition("+")[0]
         self.runtime = str(about.get("DefaultRuntime", "runc"))
+        self.podman = "BuildahVersion" in about  # which answers as Docker does, nearly
+
         self.cpus = int(about["NCPU"])
-        _check_limits(about)
+        self.rootless = "name=rootless" in (about.get("SecurityOptions") or ())
+        check_limits(about)
 
     def patient(self) -> "Engine":
         """The same engine with time for builds and downloads."""
@@ -54,7 +56,7 @@ class Engine:
 
     def create(self, config: Mapping[str, Any]) -> str:
         """Create a container and return its id."""
-        with _errors("cannot create a container"):
+        with engine_errors("cannot create a container"):
             made: dict[str, Any] = self._api.create_container_from_config(dict(config))
             return str(made["Id"])
 
@@ -64,7 +66,7 @@ class Engine:
         Attach before `start`, and shut it down before `kill`: an engine with an attached reader
         that has stopped reading waits for it on kill, inspect and remove.
         """
-        with _errors("cannot attach to a container"):
+        with engine_errors("cannot attach to a container"):
             wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             stream = self._api.attach_socket(container, params=wanted)
         connection = getattr(stream, "_sock", stream)
@@ -73,12 +75,12 @@ class Engine:
         return connection
 
     def start(self, container: str) -> None:
-        with _errors("cannot start a container"):
+        with engine_errors("cannot start a container"):
             self._api.start(container)
 
     def state(self, container: str) -> dict[str, Any]:
         """`State` of the container: Running, ExitCode, OOMKilled, Error, ..."""
-        with _errors("cannot inspect a container"):
+        with engine_errors("cannot inspect a container"):
             state: dict[str, Any] = self._api.inspect_container(container)["State"]
             return state
 
@@ -86,16 +88,27 @@ class Engine:
         """Kill and remove a container; one that is gone already is fine."""
         import docker
 
-        with _errors("cannot remove a container"):
-            try:
-                self._api.remove_container(container, force=True, v=True)
-            except docker.errors.APIError as error:
-                if error.status_code not in (404, 409):  # 409: it is being removed already
-                    raise
+        with engine_errors("cannot remove a container"):
+            for left in reversed(range(_REMOVALS)):
+                try:
+                    self._api.remove_container(container, force=True, v=True)
+                    return
+                except docker.errors.APIError as error:
+                    if error.status_code in (404, 409):  # 409: it is being removed already
+                        return
+                    # Podman cannot stop what stops just now.
+                    if left == 0 or not self.podman:
+                        raise
+                    time.sleep(0.1)
 
     def owned(self) -> dict[str, str]:
-        """Every container that has an owner label, running or not: its id and its owner."""
-        with _errors("cannot list containers"):
+        """Every container that has an owner label, running or not: its id and its owner.
+
+        Of an engine over the network none: whether an owner there lives cannot be seen from here.
+        """
+        if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
+            return {}
+        with engine_errors("cannot list containers"):
             listed = self._api.containers(all=True, filters={"label": OWNER})
             owners = {entry["Id"]: str(entry["Labels"][OWNER]) for entry in listed}
         return {container: owner for container, owner in owners.items() if owner}
@@ -104,7 +117,7 @@ class Engine:
         self, container: str, command: list[str], log: IO[bytes], env: Mapping[str, str]
     ) -> int:
         """Run a command as root in a running container, its output into `log`; its exit code."""
-        with _errors("cannot run a command in a container"):
+        with engine_errors("cannot run a command in a container"):
             made = self._api.exec_create(container, command, user="0:0", environment=dict(env))
             for chunk in self._api.exec_start(made["Id"], stream=True):
                 log.write(chunk)
@@ -134,7 +147,7 @@ class Engine:
             self._pull(name)
             found = self._find(name)
         if found is None:
-            raise SandboxError(_no_image(name, "it was pulled and is not there"))
+            raise SandboxError(no_image(name, "it was pulled and is not there"))
         return str(found["Id"])
 
     def build(self, files: Mapping[str, bytes], arguments: Mapping[str, str], log: Path) -> str:
@@ -144,7 +157,7 @@ class Engine:
         """
         image = ""
         options = {"rm": True, "forcerm": True, "decode": True, "custom_context": True}
-        with _errors("cannot build an image"), log.open("ab") as out:
+        with engine_errors("cannot build an image"), log.open("ab") as out:
             for event in self._api.build(fileobj=_tar(files), buildargs=dict(arguments), **options):
                 out.write(event.get("stream", event.get("error", "")).encode())
                 image = "" if "error" in event else event.get("aux", {}).get("ID", image)
@@ -153,13 +166,47 @@ class Engine:
     def commit(self, container: str, tag: str, config: Mapping[str, Any]) -> None:
         """Keep a container's files as the image `tag`, with `config` merged over its own."""
         repository, _, version = tag.partition(":")
-        with _errors("cannot keep an image"):
-            self._api.commit(container, repository, version, conf=dict(config))
+        with engine_errors("cannot keep an image"):
+            if not self.podman:
+                self._api.commit(container, repository, version, conf=dict(config))
+                return
+            # Podman takes no configuration here, but keeps that of a container.
+            files = self._api.commit(container)["Id"]
+            configured = self.create({**config, "Image": files})
+            try:
+                self._api.commit(configured, repository, version)
+            finally:
+                self.remove(configured)
+
+    def images(self, repository: str) -> dict[str, dict[str, Any]]:
+        """The images of a repository by their tag, each with its Size, Created and Labels."""
+        with engine_errors("cannot list images"):
+            listed = self._api.images(repository)
+        tags = ((str(tag), each) for each in listed for tag in each.get("RepoTags") or ())
+        return {tag.rpartition(":")[2]: each for tag, each in tags}
+
+    def size(self, image: str) -> int:
+        """Its bytes, with those of the images below it; 0 for one that is not there."""
+        found = self._find(image)
+        return 0 if found is None else int(found["Size"])
+
+    def remove_image(self, tag: str) -> bool:
+        """Whether it is gone: one that a container uses stays."""
+        import docker
+
+        with engine_errors("cannot remove an image"):
+            try:
+                self._api.remove_image(tag)
+            except docker.errors.APIError as error:
+                if error.status_code != 409:
+                    raise
+                return False
+        return True
 
     def _find(self, image: str) -> dict[str, Any] | None:
         import docker
 
-        with _errors("cannot inspect an image"):
+        with engine_errors("cannot inspect an image"):
             try:
                 found: dict[str, Any] = self._api.inspect_image(image)
                 return found
@@ -173,15 +220,15 @@ class Engine:
         try:
             for event in self.patient()._api.pull(name, stream=True, decode=True):
                 if "error" in event:
-                    raise SandboxError(_no_image(name, event["error"]))
+                    raise SandboxError(no_image(name, event["error"]))
                 if time.monotonic() > deadline:
                     raise SandboxError(
-                        _no_image(name, f"the download took over {PULL_SECONDS:.0f} s")
+                        no_image(name, f"the download took over {PULL_SECONDS:.0f} s")
                     )
         except docker.errors.APIError as error:
-            raise SandboxError(_no_image(name, error.explanation or str(error))) from None
+            raise SandboxError(no_image(name, error.explanation or str(error))) from None
         except OSError as error:
-            raise SandboxError(_no_image(name, str(error))) from None
+            raise SandboxError(no_image(name, str(error))) from None
 
 
 def frames(connection: socket.socket, deadline: float) -> Iterator[tuple[int, bytes]]:
@@ -213,74 +260,3 @@ def _tar(files: Mapping[str, bytes]) -> IO[bytes]:
             archive.addfile(entry, io.BytesIO(content))
     stream.seek(0)
     return stream
-
-
-# --- saying what is wrong -----------------------------------------------------------------------
-
-
-def _check_limits(about: Mapping[str, Any]) -> None:
-    """SandboxError for an engine that would take a limit and not keep it, as rootless ones may."""
-    lacking = [name for name in ("MemoryLimit", "PidsLimit", "CpuCfsQuota") if not about.get(name)]
-    if not any("seccomp" in option for option in about.get("SecurityOptions") or ()):
-        lacking.append("seccomp")
-    if lacking:
-        raise SandboxError(
-            f"this Docker engine cannot keep to {', '.join(lacking)} (see `docker info`): a rootless "
-            f"one needs cgroup v2 with delegation; mend that, {_WITHOUT}"
-        )
-
-
-@contextlib.contextmanager
-def _errors(doing: str) -> Iterator[None]:
-    """Turn every failure of the engine or of the way to it into a SandboxError."""
-    import docker
-    import urllib3
-
-    try:
-        yield
-    except docker.errors.APIError as error:
-        raise SandboxError(_explain_refusal(doing, error.explanation or str(error))) from None
-    except (docker.errors.DockerException, OSError, urllib3.exceptions.HTTPError) as error:
-        reason = _shorten(str(error))
-        raise SandboxError(f"Docker: {doing}: {reason}; is the engine still running?") from None
-
-
-def _explain_refusal(doing: str, reason: str) -> str:
-    gpu = ("could not select device driver", "runtime specified nvidia", "nvidia-container")
-    if any(sign in reason for sign in gpu):
-        return _NO_GPU
-    if "nknown runtime specified" in reason or "nknown or invalid runtime" in reason:
-        return f"Docker: {_shorten(reason)}; register it with the engine or unset sandbox.runtime"
-    if "bind source path does not exist" in reason:
-        return (
-            f"Docker: {_shorten(reason)}: the engine must share this machine's files "
-            "(DOCKER_HOST names another machine, or the engine's virtual machine does not share them)"
-        )
-    return f"Docker: {doing}: {_shorten(reason)}"
-
-
-def _explain_absence(reason: str) -> str:
-    where = f" at {os.environ['DOCKER_HOST']}" if os.environ.get("DOCKER_HOST") else ""
-    if "Permission denied" in reason or "PermissionError" in reason:
-        return (
-            f"the Docker engine{where} may not be used by this user: add the user to the docker "
-            f"group and log in again, {_WITHOUT}"
-        )
-    if "FileNotFoundError" in reason or "Connection refused" in reason:
-        return (
-            f"no Docker engine answers{where}: install and start one (Debian: apt-get install "
-            f"docker.io), {_WITHOUT}"
-        )
-    return f"no Docker engine answers{where} ({_shorten(reason)}): start it, {_WITHOUT}"
-
-
-def _no_image(name: str, reason: str) -> str:
-    return (
-        f"the image {name} is not here and cannot be pulled ({_shorten(reason)}): name one that is "
-        "with --set sandbox.image=NAME, or choose --sandbox local"
-    )
-
-
-def _shorten(message: str) -> str:
-    """One line of an engine's message."""
-    return " ".join(message.split())[:300]

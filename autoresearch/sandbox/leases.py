@@ -6,61 +6,46 @@ import fcntl
 import math
 import os
 import random
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from autoresearch.errors import SandboxError
+from autoresearch.sandbox import Note
+from autoresearch.sandbox.gpus import Gpu
+
+BUSY = 2**30  # bytes of a GPU's memory: more than a driver keeps for itself
 
 _POLL_SECONDS = 0.2
 _LEVELS = 64  # experiments that share a processor, before chance decides
 
 
-def list_gpus() -> tuple[str, ...] | None:
-    """Identifiers of the GPUs that may be used: CUDA_VISIBLE_DEVICES where set, else all there are.
-
-    None when this machine cannot tell, for want of a driver.
-    """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        names = (name.strip() for name in visible.split(","))
-        return tuple(name for name in names if name and not name.startswith("-"))
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return None
-    query = [program, "--query-gpu=uuid", "--format=csv,noheader"]
-    listed = subprocess.run(query, capture_output=True, text=True, timeout=60)
-    return tuple(listed.stdout.split()) if listed.returncode == 0 else None
-
-
 @contextlib.contextmanager
-def lease(identifiers: tuple[str, ...], count: int, folder: Path) -> Iterator[tuple[str, ...]]:
+def lease(gpus: tuple[Gpu, ...], count: int, folder: Path, note: Note) -> Iterator[tuple[Gpu, ...]]:
     """Wait for `count` of the devices and hold them: one locked file in `folder` for each.
 
-    The locks end with the process that holds them. Raises SandboxError when there are too few.
+    There must be so many. The locks end with the process that holds them, and each file says whose
+    it is. `note` is told once whom this waits for, and of leased devices that somebody else uses.
     """
-    if count > len(identifiers):
-        raise SandboxError(
-            f"the task wants {count} GPUs and this machine offers {len(identifiers)}: lower "
-            "gpus in task.toml or widen CUDA_VISIBLE_DEVICES"
-        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SandboxError(f"{folder} cannot be made: {error.strerror}") from None
+    waiting = False
     while True:
         with contextlib.ExitStack() as held:
-            free: list[str] = []
-            for name in identifiers:
-                if len(free) < count and _try_lock(held.enter_context(_open(folder, name))):
-                    free.append(name)
+            free, others = _try(gpus, count, folder, held)
             if len(free) == count:
-                yield tuple(free)
+                for gpu in free:
+                    if gpu.used > BUSY:
+                        note(_busy(gpu))
+                yield free
                 return
         # All or none: two experiments that each hold a part would wait for each other.
+        if not waiting:
+            note(_wait(count, len(gpus), others))
+        waiting = True
         time.sleep(_POLL_SECONDS)
 
 
@@ -97,8 +82,28 @@ def _least_used(
     return random.sample(usable, count)
 
 
+def _try(
+    gpus: tuple[Gpu, ...], count: int, folder: Path, held: contextlib.ExitStack
+) -> tuple[tuple[Gpu, ...], list[str]]:
+    """The devices that could be locked, `count` at most, and who holds the rest."""
+    free: list[Gpu] = []
+    others: list[str] = []
+    for gpu in gpus:
+        if len(free) == count:
+            break
+        file = held.enter_context(_open(folder, gpu.identifier))
+        if _try_lock(file):
+            free.append(gpu)
+            _sign(file)
+        else:
+            others.append(file.read(200).strip() or "another process")
+    return tuple(free), others
+
+
 def _open(folder: Path, name: str) -> IO[str]:
-    return (folder / f"{name.replace('/', '-')}.lock").open("w")
+    file = (folder / f"{name.replace('/', '-')}.lock").open("a+")
+    file.seek(0)
+    return file
 
 
 def _try_lock(file: IO[str]) -> bool:
@@ -107,3 +112,22 @@ def _try_lock(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _sign(file: IO[str]) -> None:
+    file.truncate(0)
+    file.write(f"process {os.getpid()}\n")
+    file.flush()
+
+
+def _wait(count: int, there: int, others: list[str]) -> str:
+    own = f"process {os.getpid()}"
+    holders = ["this run" if each == own else each for each in dict.fromkeys(others)]
+    return f"an experiment waits for {count} of {there} GPUs; {len(others)} held by {', '.join(holders)}"
+
+
+def _busy(gpu: Gpu) -> str:
+    return (
+        f"{gpu.identifier} ({gpu.name}) has {gpu.used / 2**30:.1f} GiB in use by somebody else: "
+        "experiments on it may be slow or run out of its memory"
+    )

@@ -8,9 +8,7 @@ walls stand around a child of this process, and $OUT is a private folder that is
 import contextlib
 import math
 import os
-import secrets
 import select
-import shutil
 import subprocess
 import tempfile
 import time
@@ -19,15 +17,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from autoresearch.config import SandboxSettings
-from autoresearch.errors import SandboxError
-from autoresearch.records import Execution
-from autoresearch.sandbox import Environment, Job
+from autoresearch.errors import BadInput, SandboxError
+from autoresearch.records import Execution, Limits
+from autoresearch.sandbox import Environment, Job, Watch, show_nothing
 from autoresearch.sandbox.confine import closed_folder, landlock_version
-from autoresearch.sandbox.environments import cache_folder, local_environment
+from autoresearch.sandbox.host import check_landlock, experiment_user, find_bubblewrap
 from autoresearch.sandbox.leases import processors
 from autoresearch.sandbox.protocol import Reply, Request, with_files
 from autoresearch.sandbox.results import collect, collect_tar
 from autoresearch.sandbox.scratch import check_readable, remove_abandoned, scratch
+from autoresearch.sandbox.shelf import Shelf, cache_folder
+from autoresearch.sandbox.venvs import local_environment
 from autoresearch.sandbox.view import (
     View,
     bubblewrap_view,
@@ -39,24 +39,41 @@ from autoresearch.sandbox.view import (
 MARGIN = 60.0  # seconds for the supervisor to start, to end everything and to hand over files
 ENTRIES = 100_000  # files and folders that an experiment may have at a time
 
-_NOBODY = 65534
-_USERS = range(
-    1_900_000_000, 2_000_000_000
-)  # nobody's: beyond what systems and containers give out
+
+class _Here:
+    _shelf: Shelf
+
+    def check(self, limits: Limits) -> None:
+        if limits.gpus:  # docs/decisions/0012-gpus.md
+            raise BadInput(
+                "the local sandbox hands out no GPUs: choose --sandbox docker, or set gpus = 0 in the "
+                "task"
+            )
+
+    def environment(self, folder: Path) -> Environment:
+        return local_environment(folder, self._shelf)
+
+    def close(self) -> None:
+        """Nothing is started ahead here."""
 
 
-class Local:
+class Local(_Here):
     """Behind Landlock and seccomp; in namespaces of its own where bubblewrap is installed and works.
 
     `bubblewrap` True insists on it, False goes without, None takes it where it can be had. Raises
     SandboxError when the kernel cannot hold the wall that was chosen.
     """
 
-    def __init__(self, settings: SandboxSettings, bubblewrap: bool | None = None) -> None:
-        self._settings = settings
-        self._bubblewrap = None if bubblewrap is False else _find_bubblewrap(bool(bubblewrap))
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        bubblewrap: bool | None = None,
+        watch: Watch = show_nothing,
+    ) -> None:
+        self._shelf = Shelf(settings, watch)
+        self._bubblewrap = None if bubblewrap is False else find_bubblewrap(bool(bubblewrap))
         landlock = landlock_version()
-        _check_landlock(landlock, self._bubblewrap is not None)
+        check_landlock(landlock, self._bubblewrap is not None)
         self.name = (
             f"local (bubblewrap, Landlock ABI {landlock}, seccomp)"
             if self._bubblewrap
@@ -65,19 +82,14 @@ class Local:
         compile_supervisor()
         remove_abandoned()
 
-    def environment(self, folder: Path) -> Environment:
-        return local_environment(folder, self._settings)
-
-    def close(self) -> None:
-        """Nothing is started ahead here."""
-
     def run(self, job: Job) -> Execution:
+        self.check(job.limits)
         _check_job(job)
-        user = _experiment_user()
+        user = experiment_user()
         if user is not None:
             for folder in job.inputs.values():
                 check_readable(folder)
-        with processors(job.limits.cpus, cache_folder(self._settings)) as chosen:
+        with processors(job.limits.cpus, cache_folder(self._shelf.settings)) as chosen:
             return self._run(job, user, chosen)
 
     def _run(self, job: Job, user: int | None, chosen: Sequence[int]) -> Execution:
@@ -111,26 +123,21 @@ class Local:
             return with_files(execution, lambda: collect_tar(archive, job.outputs, job.limits))
 
 
-class Plain:
+class Plain(_Here):
     """A plain process with resource limits, for people who trust what they run. Not a sandbox."""
 
     name = "none (NOT a sandbox: a plain process with resource limits)"
 
-    def __init__(self, settings: SandboxSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: SandboxSettings, watch: Watch = show_nothing) -> None:
+        self._shelf = Shelf(settings, watch)
         compile_supervisor()
         remove_abandoned()
 
-    def environment(self, folder: Path) -> Environment:
-        return local_environment(folder, self._settings)
-
-    def close(self) -> None:
-        """Nothing is started ahead here."""
-
     def run(self, job: Job) -> Execution:
+        self.check(job.limits)
         _check_job(job)
         with (
-            processors(job.limits.cpus, cache_folder(self._settings)) as chosen,
+            processors(job.limits.cpus, cache_folder(self._shelf.settings)) as chosen,
             scratch(None) as folder,
         ):
             view = plain_view(job, folder)
@@ -184,10 +191,6 @@ def _variables(job: Job, view: View) -> dict[str, str]:
 
 
 def _check_job(job: Job) -> None:
-    if job.limits.gpus:
-        raise SandboxError(
-            "the local sandbox hands out no GPUs: choose --sandbox docker, or set gpus = 0 in the task"
-        )
     check_inputs(job)
     for folder in job.inputs.values():
         if not folder.is_dir():
@@ -251,49 +254,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
     process.stdout.close()
-
-
-# --- what this machine has ----------------------------------------------------------------------
-
-
-def _check_landlock(version: int, namespaces: bool) -> None:
-    least, why = 1, "to bound what files are seen"
-    if not namespaces:
-        # Without namespaces nothing else keeps signals from this user's other processes, or
-        # (for another user) from cutting off files that everyone may write.
-        least, why = (3, "to bound files") if os.geteuid() == 0 else (6, "to bound signals")
-    if version < least:
-        raise SandboxError(
-            f"this kernel has Landlock {version or 'not at all'} and version {least} is needed {why}: "
-            "choose --sandbox docker, install bubblewrap, or use a newer kernel"
-        )
-
-
-def _find_bubblewrap(required: bool) -> str | None:
-    """The path of a bubblewrap that works here; None when there is none."""
-    program = shutil.which("bwrap")
-    said = "it is not installed"
-    if program:
-        command = [program, "--unshare-all", "--as-pid-1", "--ro-bind", "/", "/", "--size", "4096"]
-        command += ["--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev", "true"]
-        tried = subprocess.run(command, capture_output=True, env={}, cwd="/")
-        if tried.returncode == 0:
-            return program
-        said = tried.stderr.decode(errors="replace").strip()[-300:]
-    if required:
-        raise SandboxError(
-            f"bubblewrap cannot be used here: {said}; choose another sandbox or mend it"
-        )
-    return None
-
-
-def _experiment_user() -> int | None:
-    """As root, a user that no other process runs as; None: this user itself."""
-    if os.geteuid() != 0:
-        return None
-    user = secrets.choice(_USERS)
-    for line in Path("/proc/self/uid_map").read_text().splitlines():
-        first, _, count = map(int, line.split())
-        if first <= user < first + count:
-            return user
-    return _NOBODY

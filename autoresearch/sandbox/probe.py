@@ -11,6 +11,7 @@ from autoresearch.records import Limits, Record
 from autoresearch.sandbox import Environment, Job, Sandbox
 from autoresearch.sandbox.results import Refused, read_json
 
+GPUS = "GPUs"  # the finding about them
 LIMITS = Limits(timeout=60, memory=2**29, processes=64, disk=2**24, file=2**24)
 
 
@@ -55,26 +56,29 @@ def described(name: str) -> str:
     return f"{name}\n  not stopped there: {weakness(name)}" if weakness(name) else name
 
 
-def probe(sandbox: Sandbox, environment: Environment) -> Probe:
-    """Try the sandbox. A weak one gives findings that are not ok; a broken one raises SandboxError."""
+def probe(sandbox: Sandbox, environment: Environment, gpus: int = 0) -> Probe:
+    """Try the sandbox, with so many GPUs. A weak one gives findings that are not ok; a broken one
+    raises SandboxError."""
     with contextlib.ExitStack() as held:
         outputs = Path(held.enter_context(tempfile.TemporaryDirectory()))
         canary = held.enter_context(tempfile.NamedTemporaryFile(prefix="canary"))
         os.chmod(canary.name, 0o666)
         listener = held.enter_context(socket.create_server(("127.0.0.1", 0)))
         variables = {"CANARY": canary.name, "PORT": str(listener.getsockname()[1])}
-        job = Job(environment, ("python", "-c", PROGRAM), {}, outputs, LIMITS, variables)
+        limits = LIMITS.model_copy(update={"gpus": gpus})
+        command = ("python", "-c", PROGRAM)
+        job = Job(environment, command, {}, outputs, limits, variables, "probe")
         execution = sandbox.run(job)
         try:
             found = read_json(outputs / "probe.json")
-            findings = _judge(found)
+            findings = _judge(found, gpus)
         except (Refused, KeyError, TypeError) as error:
             told = f"{execution.reason}: {error}: {execution.stderr[-300:]}"
             findings = (Finding(name="program", wanted="runs", found=told, ok=False),)
     return Probe(sandbox=sandbox.name, findings=findings)
 
 
-def _judge(found: dict[str, Any]) -> tuple[Finding, ...]:
+def _judge(found: dict[str, Any], gpus: int) -> tuple[Finding, ...]:
     status = found["status"]
     shared = [name for name, value in found["environment"].items() if os.environ.get(name) == value]
     leaked = sorted(set(shared) - {"LANG", "HOSTNAME", "PWD", "SHLVL", "_"} - _same_for_all(found))
@@ -94,6 +98,8 @@ def _judge(found: dict[str, Any]) -> tuple[Finding, ...]:
         _told("memory limit", found["memory"]),
         _told("process limit", found["processes"]),
         _told("multiprocessing", found["multiprocessing"]),
+        # Engines have been seen to take a request for GPUs and to start without any.
+        *([_finding(GPUS, str(gpus), str(found["gpus"]), found["gpus"] == gpus)] if gpus else []),
     )
 
 
@@ -101,6 +107,7 @@ def _same_for_all(found: dict[str, Any]) -> set[str]:
     """Variables that say the same here and there because they describe programs, not secrets."""
     return {name for name in found["environment"] if name.endswith("_NUM_THREADS")} | {
         "PATH",
+        "TERM",
         "PYTHONHASHSEED",
         "PYTHONDONTWRITEBYTECODE",
     }
@@ -158,6 +165,9 @@ def lock():
     multiprocessing.Lock()
 libc = ctypes.CDLL(None, use_errno=True)
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+def told(name):
+    # gVisor does not list all of them, but answers when asked.
+    return status[name].strip() if name in status else str(libc.prctl({"NoNewPrivs": 39}.get(name, -1), 0, 0, 0, 0))
 connected = attempt(connect)
 families = {"packet": (17, 3), "vsock": (40, 1), "alg": (38, 5), "raw": (2, 3), "bluetooth": (31, 3)}
 def family(pair):
@@ -187,9 +197,19 @@ def passes(arguments):
 def limit(kind):
     most = resource.getrlimit(kind)[1]
     return "none" if most == resource.RLIM_INFINITY else str(most)
+def count_gpus():
+    # As CUDA sees them; where its library cannot be loaded, their device files.
+    count = ctypes.c_int(0)
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+        cuda.cuInit(0), cuda.cuDeviceGetCount(ctypes.byref(count))
+        return count.value
+    except OSError:
+        return len([each for each in os.listdir("/dev") if each[:6] == "nvidia" and each[6:].isdigit()])
 found = {
     "uid": os.getuid(),
-    "status": {name: status[name].strip() for name in ("CapEff", "NoNewPrivs", "Seccomp")},
+    "gpus": count_gpus(),
+    "status": {name: told(name) for name in ("CapEff", "NoNewPrivs", "Seccomp")},
     "network": "connected" if connected == "yes" else connected,
     "sockets": [name for name, pair in families.items() if works(family, pair)],
     "writable": writable,

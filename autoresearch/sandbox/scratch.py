@@ -39,13 +39,21 @@ def scratch_folder(
         remove_tree(folder)
 
 
-def remove_abandoned() -> None:
-    """Remove the folders of this user's processes that were killed before they could."""
+def abandoned() -> list[Path]:
+    """The folders of this user's processes that were killed before they could remove them."""
+    found = []
     for folder in Path(tempfile.gettempdir()).resolve().glob(f"{_PREFIX}*:*:*:*:*"):
         owner = folder.name.removeprefix(_PREFIX).rpartition(":")[0]
         with contextlib.suppress(FileNotFoundError, ValueError):
             if folder.lstat().st_uid == os.geteuid() and has_ended(owner):
-                remove_tree(folder)
+                found.append(folder)
+    return found
+
+
+def remove_abandoned() -> None:
+    for folder in abandoned():
+        with contextlib.suppress(FileNotFoundError):
+            remove_tree(folder)
 
 
 def remove_tree(folder: Path) -> None:

@@ -15,7 +15,9 @@ from autoresearch.config import SandboxSettings
 from autoresearch.errors import SandboxError
 from autoresearch.records import Ended, Execution, Limits
 from autoresearch.sandbox import Environment, Job
-from autoresearch.sandbox.docker import Docker, device_requests
+from autoresearch.sandbox.containers import device_requests
+from autoresearch.sandbox.docker import Docker
+from autoresearch.sandbox.gpus import Gpu
 from autoresearch.sandbox.scratch import current_owner, has_ended
 from tests.engine import BASE_IMAGE, docker_or_skip
 
@@ -103,6 +105,7 @@ from autoresearch.config import SandboxSettings
 from autoresearch.records import Limits
 from autoresearch.sandbox import Environment, Job
 from autoresearch.sandbox.docker import Docker
+from autoresearch.sandbox.gpus import Gpu
 from autoresearch.sandbox.scratch import current_owner
 sandbox = Docker(SandboxSettings())
 print(current_owner(), flush=True)
@@ -174,16 +177,6 @@ def test_a_user_outside_the_docker_group_is_told_of_the_group(sandbox: Docker) -
     assert "docker group" in told.stderr.splitlines()[-1]
 
 
-def test_a_gpu_that_the_engine_cannot_give_is_an_error_of_the_engine(
-    run: Run, sandbox: Docker
-) -> None:
-    if "nvidia" in docker.from_env().info().get("Runtimes", {}):
-        pytest.skip("THIS ENGINE HAS A GPU RUNTIME")
-    with pytest.raises(SandboxError, match="nvidia-container-toolkit"):
-        run("pass", gpus=1)
-    assert owned_by(current_owner()) == []
-
-
 def test_an_image_that_cannot_be_had_is_known_before_anything_is_built(sandbox: Docker) -> None:
     sandbox.ensure_image()
     with pytest.raises(SandboxError, match=r"--set sandbox\.image=NAME"):
@@ -216,13 +209,12 @@ def test_inputs_that_nobody_may_read_are_named_before_anything_runs(run: Run, wo
 # --- what it asks for ---------------------------------------------------------------------------
 
 
-def test_gpus_are_asked_for_by_name_and_by_number_only_where_they_have_no_names() -> None:
-    assert device_requests(0, ()) == []
-    (named,) = device_requests(2, ("GPU-a", "GPU-b"))
+def test_gpus_are_asked_for_by_name_and_never_by_number() -> None:
+    assert device_requests(()) == []
+    (named,) = device_requests((Gpu("GPU-a", "", 0), Gpu("GPU-b", "", 0)))
     assert named["DeviceIDs"] == ["GPU-a", "GPU-b"]
-    assert "Count" not in named  # engines refuse both
-    (counted,) = device_requests(1, ())
-    assert counted["Count"] == 1 and counted["Capabilities"] == [["gpu", "compute", "utility"]]
+    assert named["Capabilities"] == [["gpu", "compute", "utility"]]
+    assert "Count" not in named  # engines refuse both, and the same first devices answer a number
 
 
 def test_more_processors_than_the_engine_has_are_all_it_has(run: Run) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.config import SandboxSettings
-from autoresearch.errors import SandboxError
+from autoresearch.errors import BadInput, SandboxError
 from autoresearch.records import Ended, Limits
 from autoresearch.sandbox import Environment, Job
 from autoresearch.sandbox.local import Local, Plain
@@ -74,7 +74,7 @@ def test_gpus_are_an_error_that_says_where_to_get_them(
     environment: Environment, tmp_path: Path
 ) -> None:
     limits = LIMITS.model_copy(update={"gpus": 1})
-    with pytest.raises(SandboxError, match="--sandbox docker"):
+    with pytest.raises(BadInput, match="--sandbox docker"):
         Local(SETTINGS).run(job(environment, tmp_path / "o", "", limits=limits))
 
 
