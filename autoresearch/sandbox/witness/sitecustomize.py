@@ -51,15 +51,24 @@ class Witness:
     def write(self, error: BaseException, thread: "str | None") -> None:
         if os.getpid() != self.process or (self.written and thread):
             return
-        import json
-
         chain = [self._exception(each, relation) for each, relation in _chain(error)]
-        text = json.dumps({"thread": thread, "chain": chain})
+        text = self._dump(chain, thread)
         while len(text) > LARGEST and any(self._shrink(each) for each in chain):
-            text = json.dumps({"thread": thread, "chain": chain})
+            text = self._dump(chain, thread)
         with open(self.path, "w") as file:
             file.write(text)
         self.written = True
+
+    def _dump(self, chain: "list[dict[str, Any]]", thread: "str | None") -> str:
+        """Without the places that folders happen to have on this machine."""
+        import json
+
+        text = json.dumps({"thread": thread, "chain": chain})
+        for name in ("OUT", "TMPDIR", "DATA", "WORK"):
+            path, short = os.environ.get(name, ""), {"TMPDIR": "/tmp"}.get(name, f"/{name.lower()}")
+            if len(path) > len(short):
+                text = text.replace(json.dumps(path)[1:-1], short)
+        return text
 
     def _shrink(self, exception: "dict[str, Any]") -> bool:
         for frame in exception["frames"]:
