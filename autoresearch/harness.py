@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
+from autoresearch import sandbox
 from autoresearch.config import Settings
 from autoresearch.errors import BaselineFailed, PromptRefused, PromptTooLong, UnusableAnswer
 from autoresearch.floors import floor_of as floor_of
@@ -43,6 +44,7 @@ SCORER_LIMITS = Limits(
     timeout=120, memory=2 * 2**30, disk=64 * 2**20, file=64 * 2**20, processes=64
 )
 DATA_LIMITS = Limits(timeout=1800, memory=8 * 2**30, disk=8 * 2**30, file=8 * 2**30)
+WITNESS = Path(sandbox.__file__).parent / "witness"  # describes what a failing experiment was doing
 SCORE_BYTES = 64 * 2**20
 RECIPE, SCORER = ("python", "data.py"), ("python", "score.py")
 
@@ -180,8 +182,11 @@ def measure(lab: Lab, desk: Desk, name: str, tree: Path, seed: int) -> Measureme
     public = lab.desk.folder / "data" / "public"
 
     def run() -> Execution:
-        inputs = {"work": tree, "data": public}
-        return _run_into(lab, left, lab.task.command, inputs, {"SEED": str(seed)}, lab.task.limits)
+        inputs = {"work": tree, "data": public, "witness": WITNESS}
+        limits = lab.task.limits
+        last_words = max(limits.timeout * 0.98, limits.timeout - 2)
+        variables = {"SEED": str(seed), "WITNESS_SECONDS": f"{last_words:g}"}
+        return _run_into(lab, left, lab.task.command, inputs, variables, limits)
 
     execution = desk.step(f"{name}-run", Execution, run)
     if not execution.succeeded:

@@ -23,7 +23,8 @@ VARIABLES: Mapping[str, frozenset[str]] = {
     "think/ideas": _TASK | {"setting", "sources", "papers", "lessons", "count", "rounds_left"},
     "think/novelty": _TASK | {"idea", "papers"},
     "practice/code": _LAB | {"idea", "code", "parent"},
-    "practice/debug": _LAB | {"idea", "code", "attempts", "failure", "attempts_left"},
+    "practice/debug": _LAB
+    | {"idea", "code", "attempts", "failure", "attempts_left", "again", "arm"},
     "feedback/analysis": _LAB | {"trial", "verdict", "floor", "parent"},
     "feedback/review": _LAB | {"trial", "verdict", "floor", "parent"},
 }

@@ -282,12 +282,26 @@ class Measurement(Record):
         return self.score.value if self.score else None
 
 
+class Place(Record):
+    """A line of the experiment's own code."""
+
+    path: str
+    line: int
+    function: str
+
+
 class Failure(Record):
-    """Why an attempt did not give a score, in the form that goes back to the model."""
+    """Why an attempt did not give a score, in the form that goes back to the model.
+
+    `places` are where it failed in the experiment's own files, the most telling first; failures of one
+    `fingerprint` are the same one.
+    """
 
     stage: Literal["edit", "syntax", "run", "score"]
     message: str  # one line
     detail: str = ""  # the traceback, the output's tail, the nearest text; cut to a bound
+    places: tuple[Place, ...] = ()
+    fingerprint: str = ""
 
 
 class Attempt(Record):

@@ -16,7 +16,7 @@ def pursue(lab: Lab, desk: Desk, idea: Idea, memory: tuple[Lesson, ...]) -> Tria
     with lab.workspace.worktree(desk.name, start) as tree:
         original = read_sources(tree, lab.task.editable)
         while len(attempts) < lab.settings.attempts:
-            patch = write_patch(lab, desk, idea, tree, attempts)
+            patch = write_patch(lab, desk, idea, tree, original, attempts)
             attempts += (try_patch(lab, desk, tree, original, patch, len(attempts)),)
             if attempts[-1].failure is None:
                 break

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from autoresearch.harness import Lab, measure
 from autoresearch.practice.coder import read_sources
+from autoresearch.practice.crashes import read_crash
 from autoresearch.practice.edits import Refused, apply
 from autoresearch.practice.tracebacks import check_syntax, failure_of
 from autoresearch.records import Attempt, Failure, Idea, Lesson, Measurement, Patch, Trial
@@ -41,12 +42,14 @@ def try_patch(
     if failed:
         return Attempt(number=number, patch=patch, commit=commit, measurement=None, failure=failed)
     measured = measure(lab, desk, str(number), lab.workspace.export(commit), 0)
+    plain = lab.settings.debug != "structure"
+    crash = None if plain else read_crash(desk.folder / f"{number}-out")
     return Attempt(
         number=number,
         patch=patch,
         commit=commit,
         measurement=measured,
-        failure=failure_of(measured),
+        failure=failure_of(measured, crash),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from autoresearch.briefing import brief
 from autoresearch.errors import PromptRefused, UnusableAnswer
 from autoresearch.harness import Lab
+from autoresearch.practice.structure import excerpts
 from autoresearch.records import Attempt, Idea, Lesson, Patch
 from autoresearch.store import Desk
 from autoresearch.workspace import matches
@@ -17,7 +18,12 @@ def parent_of(idea: Idea, memory: tuple[Lesson, ...]) -> Lesson | None:
 
 
 def write_patch(
-    lab: Lab, desk: Desk, idea: Idea, tree: Path, attempts: tuple[Attempt, ...]
+    lab: Lab,
+    desk: Desk,
+    idea: Idea,
+    tree: Path,
+    original: dict[str, str],
+    attempts: tuple[Attempt, ...],
 ) -> Patch:
     """The next patch: the idea's code at first, then repairs. An answer that stays unusable is a
     patch without edits, which fails as an attempt and costs no experiment."""
@@ -25,27 +31,45 @@ def write_patch(
 
     def write() -> Patch:
         try:
-            return _ask(lab, desk, idea, read_sources(tree, lab.task.editable), attempts)
+            code = read_sources(tree, lab.task.editable)
+            if not attempts:
+                return _ask_for_code(lab, desk, idea, code)
+            return _ask_for_repair(lab, desk, idea, code, original, attempts)
         except (UnusableAnswer, PromptRefused) as error:
             return Patch(plan=f"(no usable answer) {error}", edits=())
 
     return desk.step(step, Patch, write)
 
 
-def _ask(
-    lab: Lab, desk: Desk, idea: Idea, code: dict[str, str], attempts: tuple[Attempt, ...]
-) -> Patch:
-    step = f"{len(attempts)}-patch"
-    setting = brief(lab)
-    if not attempts:
-        return lab.ask(
-            desk, step, "practice/code", Patch, final=True,
-            task=lab.task, setting=setting, idea=idea, code=code, parent=idea.parent,
-        )  # fmt: skip
+def _ask_for_code(lab: Lab, desk: Desk, idea: Idea, code: dict[str, str]) -> Patch:
     return lab.ask(
-        desk, step, "practice/debug", Patch, final=True,
-        task=lab.task, setting=setting, idea=idea, code=code, attempts=attempts,
-        failure=attempts[-1].failure, attempts_left=lab.settings.attempts - len(attempts),
+        desk, "0-patch", "practice/code", Patch, final=True,
+        task=lab.task, setting=brief(lab), idea=idea, code=code, parent=idea.parent,
+    )  # fmt: skip
+
+
+def _ask_for_repair(
+    lab: Lab,
+    desk: Desk,
+    idea: Idea,
+    code: dict[str, str],
+    original: dict[str, str],
+    attempts: tuple[Attempt, ...],
+) -> Patch:
+    """A failure that comes back is not asked about in the same way: all of the code is shown then."""
+    failure, before = attempts[-1].failure, attempts[:-1]
+    assert failure is not None, "an attempt that did not fail is not repaired"
+    same = [
+        a.number + 1 for a in before if a.failure and a.failure.fingerprint == failure.fingerprint
+    ]
+    again = same if failure.fingerprint else []
+    trimmed = lab.settings.debug == "structure" and not again and failure.stage in ("run", "score")
+    shown = excerpts(code, original, failure.places) if trimmed else code
+    return lab.ask(
+        desk, f"{len(attempts)}-patch", "practice/debug", Patch, final=True,
+        task=lab.task, setting=brief(lab), idea=idea, code=shown, attempts=attempts, failure=failure,
+        attempts_left=lab.settings.attempts - len(attempts), again=again,
+        arm=lab.settings.debug,
     )  # fmt: skip
 
 

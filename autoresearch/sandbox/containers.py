@@ -77,5 +77,6 @@ def variables(job: Job) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         **{f"{name}_NUM_THREADS": threads for name in numbers},
         **{name.upper(): f"/{name}" for name in job.inputs},
+        **({"PYTHONPATH": "/witness"} if "witness" in job.inputs else {}),
         **job.variables,
     }

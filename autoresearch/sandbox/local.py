@@ -186,6 +186,7 @@ def _variables(job: Job, view: View) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         **{f"{name}_NUM_THREADS": threads for name in numbers},
         **view.variables,
+        **({"PYTHONPATH": view.variables["WITNESS"]} if "witness" in job.inputs else {}),
         **job.variables,
     }
 

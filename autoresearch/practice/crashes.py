@@ -1,0 +1,144 @@
+"""What a failed experiment said of its own end, read as a record and told in few words.
+
+The witness inside the sandbox wrote it (see `sandbox/witness/sitecustomize.py`), where the experiment could
+have written it too: it is for a model to read and decides nothing.
+"""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from autoresearch.records import Place, Record
+from autoresearch.sandbox.results import Refused, read_json
+
+FILE = "failure.json"
+MOST_BYTES = 2**19
+LIBRARY_FRAMES = 3  # of one exception, the last ones
+PLACES = 12
+SAME = "the same as above"
+
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
+_NUMBER = re.compile(r"\d+")
+
+
+class Local(Record):
+    name: str
+    type: str
+    value: str
+
+
+class Frame(Record):
+    file: str
+    line: int
+    function: str
+    statement: str
+    own: bool
+    locals: tuple[Local, ...] = Field(max_length=64)
+
+
+class Raised(Record):
+    """One exception of a chain. `relation` is what it is to the one before it."""
+
+    type: str
+    message: str
+    notes: tuple[str, ...] = ()
+    relation: Literal["", "cause", "context", "member"]
+    frames: tuple[Frame, ...] = Field(max_length=64)
+    left_out: int
+
+
+class Crash(Record):
+    """What ended a program: the exception that nobody caught, then what it came from."""
+
+    thread: str | None
+    chain: tuple[Raised, ...] = Field(min_length=1, max_length=16)
+
+    @property
+    def root(self) -> Raised:
+        """The exception that came first, which the others followed from."""
+        return next((r for r in reversed(self.chain) if r.relation in ("", "cause")), self.chain[0])
+
+
+def read_crash(folder: Path) -> Crash | None:
+    """The record in a folder of results; None where there is none that can be read."""
+    try:
+        return Crash.model_validate(read_json(folder / FILE, MOST_BYTES))
+    except (Refused, ValidationError):
+        return None
+
+
+def places_of(crash: Crash) -> tuple[Place, ...]:
+    """Where it failed in the task's own files: the frames of the first exception, the innermost first."""
+    found = [
+        Place(path=frame.file, line=frame.line, function=frame.function)
+        for raised in (crash.root, *crash.chain)
+        for frame in reversed(raised.frames)
+        if frame.own
+    ]
+    return tuple(dict.fromkeys(found))[:PLACES]
+
+
+def headline(crash: Crash) -> str:
+    """One line: what was raised first, and where in the own code."""
+    root, places = crash.root, places_of(crash)
+    first = root.message.strip().splitlines()[0] if root.message.strip() else ""
+    where = f" at {places[0].path}:{places[0].line} in {places[0].function}" if places else ""
+    return steady(f"{root.type}: {first}{where}")
+
+
+def fingerprint(kind: str, message: str, places: tuple[Place, ...]) -> str:
+    """The same for failures that are the same, whatever their numbers and lines."""
+    where = places[0].function if places else ""
+    return f"{kind} {_NUMBER.sub('#', ' '.join(message.split()))[:160]} {where}"
+
+
+def describe(crash: Crash) -> str:
+    """The chain from the first exception to the last, with the values in the own frames."""
+    parts = [f"In the thread {crash.thread}:"] if crash.thread else []
+    links = {"cause": "which caused", "context": "and while that was handled,", "member": "within"}
+    shown: set[tuple[str, int]] = set()
+    chain = list(reversed(crash.chain))
+    for place, raised in enumerate(chain):
+        if place:
+            parts.append(links.get(chain[place - 1].relation, "then"))
+        parts += _describe(raised, shown)
+    return steady("\n".join(parts))
+
+
+def _describe(raised: Raised, shown: set[tuple[str, int]]) -> list[str]:
+    lines = [f"{raised.type}: {raised.message}".strip(), *raised.notes]
+    own = [number for number, frame in enumerate(raised.frames) if frame.own]
+    last = own[-1] if own else -1
+    below = raised.frames[last + 1 :][-LIBRARY_FRAMES:]
+    if raised.left_out:
+        lines.append(f"  ({raised.left_out} frames left out)")
+    for number in own:
+        frame = raised.frames[number]
+        lines.append(f"  {frame.file}:{frame.line} in {frame.function}")
+        lines += [f"      {line}" for line in _dedent(frame.statement)]
+        if (frame.file, frame.line) in shown:
+            continue
+        shown.add((frame.file, frame.line))
+        # Values far from the place of failure are many and seldom tell anything.
+        limit = None if number == last else 6
+        lines += [f"        {_local(each)}" for each in frame.locals[:limit]]
+    lines += [f"  {frame.file}:{frame.line} in {frame.function} (library)" for frame in below]
+    return lines
+
+
+def _local(local: Local) -> str:
+    return f"{local.name}: {local.type} {local.value}".rstrip()
+
+
+def _dedent(statement: str) -> list[str]:
+    lines = statement.splitlines()
+    indents = [len(line) - len(line.lstrip()) for line in lines if line.strip()]
+    least = min(indents, default=0)
+    return [line[least:] for line in lines]
+
+
+def steady(text: str) -> str:
+    """Without addresses, which change from run to run."""
+    return _ADDRESS.sub("0x...", text)
