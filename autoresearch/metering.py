@@ -85,7 +85,7 @@ class MeteredSandbox:
             execution = self._inner.run(job)
             cpu = execution.cpu_seconds
             used = Amounts(
-                gpu_seconds=limits.gpus * execution.seconds,
+                gpu_seconds=execution.gpu_seconds,
                 cpu_seconds=limits.cpus * execution.seconds if cpu is None else cpu,
             )
             self._ledger.settle(entry, used)

@@ -121,6 +121,7 @@ class Execution(Record):
     seconds: float
     cpu_seconds: float | None
     peak_memory: int | None
+    gpu_seconds: float = 0.0  # of all the devices that it held
     left_behind: int = (
         0  # processes that were still running when the command ended, and were killed
     )

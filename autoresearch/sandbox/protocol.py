@@ -129,6 +129,7 @@ class Reply:
         if not status:
             reason = f"the sandbox was lost: {lost or 'its supervisor sent no status'}"
         own = ended in (Ended.exited, Ended.signalled)
+        seconds = status.get("seconds", seconds)
         return Execution(
             sandbox=sandbox,
             command=self.request.command,
@@ -138,7 +139,8 @@ class Reply:
             reason=reason,
             stdout=self._streams[b"o"].text(),
             stderr=self._streams[b"e"].text(),
-            seconds=status.get("seconds", seconds),
+            seconds=seconds,
+            gpu_seconds=self.request.limits.gpus * seconds,
             cpu_seconds=status.get("cpu_seconds"),
             peak_memory=status.get("peak_memory"),
             left_behind=status.get("left_behind", 0),

@@ -160,7 +160,8 @@ class Leasing:
             return self._plain.run(job)
         limits = job.limits.model_copy(update={"gpus": 0})
         with lease((Gpu("GPU-a", "", 0),), job.limits.gpus, self._folder, lambda text: None):
-            return self._plain.run(Job(job.environment, job.command, {}, job.outputs, limits))
+            ran = self._plain.run(Job(job.environment, job.command, {}, job.outputs, limits))
+            return ran.model_copy(update={"gpu_seconds": job.limits.gpus * ran.seconds})
 
 
 def test_gpu_seconds_are_those_of_the_experiment_and_not_of_the_wait_for_its_gpu(

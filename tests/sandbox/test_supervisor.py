@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -215,3 +216,10 @@ def test_sizes_are_written_for_people() -> None:
         "512.0 MiB",
         "5.0 TiB",
     ]
+
+
+def test_gpu_seconds_are_those_of_all_the_devices_it_held() -> None:
+    asked = replace(request("x"), limits=Limits(gpus=3))
+    reply = Reply(asked)
+    reply.feed(status(asked, exit_code=0, seconds=2.0))
+    assert reply.execution("x", 9).gpu_seconds == 6.0
