@@ -205,7 +205,11 @@ def count_gpus():
         cuda.cuInit(0), cuda.cuDeviceGetCount(ctypes.byref(count))
         return count.value
     except OSError:
+        pass
+    try:
         return len([each for each in os.listdir("/dev") if each[:6] == "nvidia" and each[6:].isdigit()])
+    except OSError:
+        return 0  # a folder that is closed shows none
 found = {
     "uid": os.getuid(),
     "gpus": count_gpus(),
