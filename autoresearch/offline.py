@@ -157,8 +157,8 @@ def _code(idea: Idea, code: Mapping[str, str], seed: int) -> str:
 
 def _debug(given: Mapping[str, Any], seed: int) -> str:
     if all(attempt.commit is None for attempt in given["attempts"]):
-        return _code(given["idea"], given["code"], seed)
-    return _blocks(*repair(given["code"], given["attempts"], given["failure"]))
+        return _code(given["idea"], given["whole"], seed)
+    return _blocks(*repair(given["whole"], given["attempts"], given["failure"]))
 
 
 def _blocks(plan: str, edits: Sequence[Edit]) -> str:

@@ -24,7 +24,7 @@ VARIABLES: Mapping[str, frozenset[str]] = {
     "think/novelty": _TASK | {"idea", "papers"},
     "practice/code": _LAB | {"idea", "code", "parent"},
     "practice/debug": _LAB
-    | {"idea", "code", "attempts", "failure", "attempts_left", "again", "arm"},
+    | {"idea", "code", "attempts", "failure", "attempts_left", "again", "arm", "whole"},
     "feedback/analysis": _LAB | {"trial", "verdict", "floor", "parent"},
     "feedback/review": _LAB | {"trial", "verdict", "floor", "parent"},
 }

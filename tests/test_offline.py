@@ -301,7 +301,13 @@ def repaired(old: str, new: str, folder: Path, failure: Failure | None = None) -
     attempts = (attempt(0, old, new, failure),)
     code = {"train.py": new}
     patch = ask(
-        "practice/debug", Patch, task=TASK, idea=IDEA, code=code, attempts=attempts, failure=failure
+        "practice/debug",
+        Patch,
+        task=TASK,
+        idea=IDEA,
+        whole=code,
+        attempts=attempts,
+        failure=failure,
     )
     return patch.plan, apply(patch, code, {"train.py"}, ("*.py",))["train.py"]
 
@@ -375,7 +381,7 @@ def test_a_number_that_goes_on_failing_is_withdrawn_in_the_end(tmp_path: Path) -
     for number in range(1, 4):
         failure = attempts[-1].failure
         patch = ask(
-            "practice/debug", Patch, task=TASK, idea=IDEA, code={"train.py": code},
+            "practice/debug", Patch, task=TASK, idea=IDEA, whole={"train.py": code},
             attempts=attempts, failure=failure,
         )  # fmt: skip
         before, code = code, applied(code, patch.edits) or ""
@@ -388,7 +394,7 @@ def test_a_number_that_goes_on_failing_is_withdrawn_in_the_end(tmp_path: Path) -
 
 def test_when_nothing_is_left_to_adjust_the_answer_has_no_edit(tmp_path: Path) -> None:
     failure = failing("raise ValueError('no')\n", tmp_path)
-    variables = {"task": TASK, "idea": IDEA, "code": {"train.py": "raise ValueError('no')\n"}}
+    variables = {"task": TASK, "idea": IDEA, "whole": {"train.py": "raise ValueError('no')\n"}}
     given = variables | {"attempts": (attempt(0, "x", "y", failure),), "failure": failure}
     answer = Offline(0).answer(Request("practice/debug", given, "", Patch, "here"))
     assert "Nothing is left to adjust" in answer.text

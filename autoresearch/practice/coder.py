@@ -67,7 +67,7 @@ def _ask_for_repair(
     shown = excerpts(code, original, failure.places) if trimmed else code
     return lab.ask(
         desk, f"{len(attempts)}-patch", "practice/debug", Patch, final=True,
-        task=lab.task, setting=brief(lab), idea=idea, code=shown, attempts=attempts, failure=failure,
+        task=lab.task, setting=brief(lab), idea=idea, code=shown, whole=code, attempts=attempts, failure=failure,
         attempts_left=lab.settings.attempts - len(attempts), again=again,
         arm=lab.settings.debug,
     )  # fmt: skip

@@ -157,7 +157,10 @@ def _first_line(node: ast.stmt) -> int:
 
 def _head(node: ast.stmt) -> str:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return f"def {node.name}({ast.unparse(node.args)})"[:120]
+        try:
+            return f"def {node.name}({ast.unparse(node.args)})"[:120]
+        except RecursionError:  # a default value may be nested as deep as its author likes
+            return f"def {node.name}(…)"
     if isinstance(node, ast.ClassDef):
         return f"class {node.name}"
     return ", ".join(sorted(_names(node)))[:80]

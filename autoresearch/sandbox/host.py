@@ -33,9 +33,10 @@ def find_bubblewrap(required: bool) -> str | None:
     if program:
         command = [program, "--unshare-all", "--as-pid-1", "--ro-bind", "/", "/", "--size", "4096"]
         command += ["--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev", "true"]
-        tried = subprocess.run(command, capture_output=True, env={}, cwd="/")
-        if tried.returncode == 0:
-            return program
+        for _ in range(2):  # once more: a machine under load may have had no room for a moment
+            tried = subprocess.run(command, capture_output=True, env={}, cwd="/")
+            if tried.returncode == 0:
+                return program
         said = tried.stderr.decode(errors="replace").strip()[-300:]
     if required:
         raise SandboxError(

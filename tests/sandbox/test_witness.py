@@ -167,6 +167,9 @@ def test_places_of_this_machine_are_not_in_the_record(tmp_path: Path) -> None:
     run(tmp_path, "import os\nfolder = os.environ['OUT']\nopen(folder + '/no/such')")
     text = (tmp_path / "out" / "failure.json").read_text()
     assert str(tmp_path) not in text and "/out/no/such" in text
+    run(tmp_path, "from numpy import no_such_name")
+    text = (tmp_path / "out" / "failure.json").read_text()
+    assert sys.prefix not in text and "(/environment/lib" in text
 
 
 def test_a_module_of_the_same_name_behind_it_runs_as_ever(tmp_path: Path) -> None:

@@ -68,6 +68,9 @@ class Witness:
             path, short = os.environ.get(name, ""), {"TMPDIR": "/tmp"}.get(name, f"/{name.lower()}")
             if len(path) > len(short):
                 text = text.replace(json.dumps(path)[1:-1], short)
+        for path, short in ((sys.prefix, "/environment"), (sys.base_prefix, "/python")):
+            if path not in ("/usr", "/usr/local"):
+                text = text.replace(json.dumps(path)[1:-1], short)
         return text
 
     def _shrink(self, exception: "dict[str, Any]") -> bool:
