@@ -7,7 +7,7 @@ TOPIC := image classification from few, small images
 ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test attacks bench lint clean
 
 demo: $(VENV)/.installed
 	@kind=$$($(BIN)/autoresearch doctor --strongest $(ARGS)); \
@@ -21,7 +21,12 @@ demo: $(VENV)/.installed
 		--sandbox $$kind $(ARGS)
 
 test: $(VENV)/.developer
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --durations=25 \
+		--ignore=tests/attacks/test_attacks.py --ignore=tests/attacks/test_nothing_left.py $(PYTEST_ARGS)
+
+# Programs that try to get out of each sandbox: long, and heavy for the machine while they go on.
+attacks: $(VENV)/.developer
+	$(BIN)/python -m pytest tests/attacks $(PYTEST_ARGS)
 
 bench: $(VENV)/.developer
 	$(BIN)/python -m tests.bench

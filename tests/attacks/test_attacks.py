@@ -36,7 +36,7 @@ def gallery(request: pytest.FixtureRequest) -> Iterator[Shooting]:
         item.callspec.params["name"]
         for item in request.session.items
         if getattr(item, "callspec", None) and item.callspec.params.get("gallery") == backend
-        if "name" in item.callspec.params
+        if item.callspec.params.get("name", AFTER) != AFTER
     ]
     with tempfile.TemporaryDirectory(prefix=f"attacks-{backend}-") as folder:
         try:
@@ -53,6 +53,7 @@ def gallery(request: pytest.FixtureRequest) -> Iterator[Shooting]:
             opened.close()
 
 
+AFTER = "nothing is left of all of them"
 # Without a wall only what does no harm is tried: what is open there shows that the host would see it.
 TRIED = {backend: tuple(ATTACKS) for backend in BACKENDS}
 TRIED["none"] = tuple(
@@ -63,24 +64,22 @@ TRIED["none"] = tuple(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "name" in metafunc.fixturenames:
-        pairs = [(backend, name) for backend, names in TRIED.items() for name in names]
-        metafunc.parametrize(("gallery", "name"), pairs, indirect=["gallery"], scope="session")
-    elif "gallery" in metafunc.fixturenames:
-        metafunc.parametrize("gallery", BACKENDS, indirect=True, scope="session")
+    if "gallery" in metafunc.fixturenames:
+        # In this order, one gallery after the other: opening one begins all of its attacks.
+        pairs = [(backend, name) for backend, names in TRIED.items() for name in (*names, AFTER)]
+        metafunc.parametrize(("gallery", "name"), pairs, indirect=["gallery"])
 
 
 def test_an_attack_achieves_what_the_table_says_and_no_more(
     gallery: Shooting, name: str, request: pytest.FixtureRequest
 ) -> None:
+    if name == AFTER:
+        assert gallery.left() == []
+        return
     backend = request.node.callspec.params["gallery"]
     verdict, problems = gallery.verdict(name)
     wanted = ATTACKS[name].verdict(backend)
     assert verdict == wanted, f"{backend}: {name} must not {ATTACKS[name].must_not}: {problems}"
-
-
-def test_nothing_is_left_of_all_the_attacks(gallery: Shooting) -> None:
-    assert gallery.left() == []
 
 
 def test_there_are_enough_attacks_and_what_is_open_has_a_reason() -> None:
