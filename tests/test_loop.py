@@ -51,7 +51,7 @@ def test_a_run_has_improved_declined_and_repaired_ideas(finished: tuple[Run, str
     repaired = [x for x in lessons(run) if x.failures and x.verdict.outcome is not Outcome.failed]
     assert repaired, [x.failures for x in lessons(run)]
     trial = read(run.folder / repaired[0].name / "practice.json", Trial)
-    assert "Traceback" in trial.attempts[0].failure.detail and trial.attempts[-1].failure is None
+    assert "random_state" in trial.attempts[0].failure.detail and trial.attempts[-1].failure is None
 
 
 def test_the_screen_says_what_happened_where_and_in_which_sandbox(
