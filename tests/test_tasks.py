@@ -14,7 +14,8 @@ from autoresearch.assembly import open_lab, start
 from autoresearch.config import SandboxSettings, Settings, find_task, load_task
 from autoresearch.errors import BadInput
 from autoresearch.prompts import shipped
-from autoresearch.sandbox.environments import local_environment
+from autoresearch.sandbox.shelf import Shelf
+from autoresearch.sandbox.venvs import local_environment
 from tests import full_size
 from tests.engine import TASKS, docker_or_skip, torch_image
 
@@ -253,7 +254,7 @@ def test_a_data_folder_that_is_not_there_is_refused_before_anything_is_made(tmp_
 @pytest.fixture(scope="session")
 def python() -> str:
     """The interpreter of the environment that the three tasks share; built where it is not cached."""
-    environment = local_environment(TASKS / "image2d", SandboxSettings())
+    environment = local_environment(TASKS / "image2d", Shelf(SandboxSettings()))
     return f"{environment.reference}/bin/python"
 
 
