@@ -116,7 +116,6 @@ class Docker:
             execution = self._converse(started, job, archive)
             if archive.tell() == 0:
                 return execution
-            archive.seek(0)
             return with_files(execution, lambda: collect_tar(archive, job.outputs, job.limits))
 
     def _leased(self, job: Job) -> contextlib.AbstractContextManager[tuple[Gpu, ...]]:

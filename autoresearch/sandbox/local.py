@@ -119,7 +119,6 @@ class Local(_Here):
             execution = view.neutral(_converse(self.name, view.arguments, request, archive))
             if archive.tell() == 0:
                 return execution
-            archive.seek(0)
             return with_files(execution, lambda: collect_tar(archive, job.outputs, job.limits))
 
 

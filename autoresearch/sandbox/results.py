@@ -47,17 +47,21 @@ def collect(root: Path, target: Path, limits: Limits) -> tuple[str, ...]:
 
 
 def collect_tar(stream: IO[bytes], target: Path, limits: Limits) -> tuple[str, ...]:
-    """The same for a tar stream whose members are relative to $OUT, read once from its start."""
+    """The same for a tar file whose members are relative to $OUT. Looked through before anything is
+    written: making files costs the host far more than naming them costs the program."""
     import tarfile
 
-    bounded = _Bounded(stream, limits.disk + (MOST_FILES + 2) * 4096)
     with _Door(target, limits) as door:
-        try:
-            with tarfile.open(fileobj=bounded, mode="r|") as archive:  # type: ignore[call-overload]
-                for member in archive:
-                    _take_member(archive, member, door)
-        except (tarfile.TarError, EOFError) as error:
-            raise Refused(f"$OUT came back as a broken archive: {error}") from None
+        for write in (False, True):
+            stream.seek(0)
+            bounded = _Bounded(stream, limits.disk + (MOST_FILES + 2) * 4096)
+            door.entries = 0
+            try:
+                with tarfile.open(fileobj=bounded, mode="r|") as archive:  # type: ignore[call-overload]
+                    for member in archive:
+                        _take_member(archive, member, door, write)
+            except (tarfile.TarError, EOFError) as error:
+                raise Refused(f"$OUT came back as a broken archive: {error}") from None
     return door.names()
 
 
@@ -165,7 +169,7 @@ def _check_plain(path: str, found: os.stat_result) -> None:
         raise Refused(f"{path}: has {found.st_nlink} names (hard links)")
 
 
-def _take_member(archive: Any, member: Any, door: _Door) -> None:
+def _take_member(archive: Any, member: Any, door: _Door, write: bool) -> None:
     path = os.path.normpath(member.name)
     if path == ".":
         return
@@ -176,8 +180,9 @@ def _take_member(archive: Any, member: Any, door: _Door) -> None:
         return
     if not member.isreg() or member.issparse():
         raise Refused(f"{path}: is not a regular file")
-    with archive.extractfile(member) as file:
-        door.take(path, member.size, file.read)
+    if write:
+        with archive.extractfile(member) as file:
+            door.take(path, member.size, file.read)
 
 
 class _Bounded:
