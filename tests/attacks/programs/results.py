@@ -81,9 +81,9 @@ if not made:
         "names that run backwards", "look like another name", "open('a\\u202egpj.exe', 'w').close()"
     ),
     door(
-        "20,000 small files",
+        "11,000 small files",
         "drown the host in entries",
-        "for number in range(20000):\n    os.close(os.open(str(number), os.O_CREAT))",
+        "for number in range(11000):\n    os.close(os.open(str(number), os.O_CREAT))",
     ),
     door("deep folders", "have the host recurse without end", "os.makedirs('d/' * 60)"),
     Attack(
