@@ -64,6 +64,9 @@ class Settings(Section):
     alpha: float = Field(default=0.05, gt=0, lt=1)
     budget: tuple[str, ...] = ()  # "5usd", "3Mtok", "10gpuh", "2h": one of each at most
     runs: Path = Path("runs")
+    early_stop: bool = (
+        True  # end an idea's first run once what it reports is clearly behind the baseline
+    )
     # What a repair is asked from: what bears on the failure ("structure"), or (the published arms) the whole
     # code with the plain traceback, structured by the model first ("unextracted") or not ("raw").
     debug: Literal["structure", "unextracted", "raw"] = "structure"

@@ -5,9 +5,9 @@ the private labels and never imports the experiment's code. Every run is a step 
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -32,7 +32,7 @@ from autoresearch.records import (
     Task,
 )
 from autoresearch.reported import reported_score
-from autoresearch.sandbox import Environment, Job, Purpose, Sandbox
+from autoresearch.sandbox import Environment, Follow, Job, Sandbox
 from autoresearch.sandbox.results import Refused, read_json
 from autoresearch.shortening import shortened
 from autoresearch.store import Desk, first_problem
@@ -149,7 +149,9 @@ def run_recipe(lab: Lab, folder: Path) -> Execution:
     inputs = {"work": lab.task.folder}
     if lab.settings.data is not None:
         inputs["source"] = lab.settings.data
-    return _run_into(lab, folder, RECIPE, inputs, {}, DATA_LIMITS)
+    return _run_whole(
+        lab, Job(lab.environment, RECIPE, inputs, folder, DATA_LIMITS, purpose="recipe")
+    )
 
 
 def _measure_floor(lab: Lab) -> Floor:
@@ -176,7 +178,9 @@ def _measure_floor(lab: Lab) -> Floor:
     return floor_of(commit, measurements, values, lab.settings)
 
 
-def measure(lab: Lab, desk: Desk, name: str, tree: Path, seed: int) -> Measurement:
+def measure(
+    lab: Lab, desk: Desk, name: str, tree: Path, seed: int, follow: Follow | None = None
+) -> Measurement:
     """Run the code in `tree` with one seed, then score what it left: two steps on disk."""
     left = desk.folder / f"{name}-out"
     public = lab.desk.folder / "data" / "public"
@@ -186,7 +190,10 @@ def measure(lab: Lab, desk: Desk, name: str, tree: Path, seed: int) -> Measureme
         limits = lab.task.limits
         last_words = max(limits.timeout * 0.98, limits.timeout - 2)
         variables = {"SEED": str(seed), "WITNESS_SECONDS": f"{last_words:g}"}
-        return _run_into(lab, left, lab.task.command, inputs, variables, limits)
+        command = lab.task.command
+        return _run_whole(
+            lab, Job(lab.environment, command, inputs, left, limits, variables, follow=follow)
+        )
 
     execution = desk.step(f"{name}-run", Execution, run)
     if not execution.succeeded:
@@ -211,7 +218,10 @@ def score_predictions(
         "predictions": desk.folder / f"{name}-out",
         "private": lab.desk.folder / "data" / "private",
     }
-    ran = _run_into(lab, out, SCORER, inputs, {"SPLIT": split}, SCORER_LIMITS)
+    variables = {"SPLIT": split}
+    ran = _run_whole(
+        lab, Job(lab.environment, SCORER, inputs, out, SCORER_LIMITS, variables, "scorer")
+    )
     try:
         if not ran.succeeded:
             return _unscored(
@@ -236,23 +246,13 @@ def _unscored(lab: Lab, split: Literal["validation", "test"], reason: str) -> Sc
     return Score(metric=lab.task.metric, split=split, value=None, reason=reason[:1000])
 
 
-def _run_into(
-    lab: Lab,
-    folder: Path,
-    command: tuple[str, ...],
-    inputs: Mapping[str, Path],
-    variables: Mapping[str, str],
-    limits: Limits,
-) -> Execution:
-    """Run a job whose files end up in `folder`, whole or not at all."""
+def _run_whole(lab: Lab, job: Job) -> Execution:
+    """Run a job whose files end up in `job.outputs`, whole or not at all."""
+    folder = job.outputs
     aside = folder.with_name(f".{folder.name}")
     shutil.rmtree(aside, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
-    purpose: Purpose = "experiment"
-    if inputs["work"] == lab.task.folder:  # the task's own programs, never a patch
-        purpose = "recipe" if command == RECIPE else "scorer"
-    job = Job(lab.environment, command, inputs, aside, limits, variables, purpose)
-    execution = lab.sandbox.run(job)
+    execution = lab.sandbox.run(replace(job, outputs=aside))
     aside.mkdir(parents=True, exist_ok=True)
     aside.rename(folder)
     return execution

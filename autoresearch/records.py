@@ -104,6 +104,8 @@ class Ended(StrEnum):
     output = "output"  # produced more on stdout and stderr than it may
     disk = "disk"  # left more in $OUT than it may
     refused = "refused"  # what it left was refused at the door: links, devices, too many files
+    behind = "behind"  # stopped by us: what it reported was clearly behind the baseline
+    diverged = "diverged"  # stopped by us: what it reported was no finite number any more
     lost = "lost"  # the supervisor's status line never came: never a success
 
 

@@ -377,10 +377,3 @@ def test_the_wide_residual_network_has_its_published_size_and_a_gradient(python:
     ended = subprocess.run(command, capture_output=True, text=True, env={"OMP_NUM_THREADS": "2"})
     assert ended.returncode == 0, ended.stderr
     assert int(ended.stdout) == 36_536_884  # "36.5M" in the paper
-
-
-def test_the_scorers_of_classes_are_one_text() -> None:
-    """A task folder stands alone, so each has its own copy; a mend of one is a mend of all."""
-    small = [TASKS / name / "score.py" for name in ("image2d", "points3d", "sentiment")]
-    full = [path.parent / "full" / path.name for path in small]
-    assert len({path.read_bytes() for path in (*small, *full)}) == 1

@@ -6,6 +6,7 @@ from autoresearch.harness import Lab, measure
 from autoresearch.practice.coder import read_sources
 from autoresearch.practice.crashes import read_crash
 from autoresearch.practice.edits import Refused, apply
+from autoresearch.practice.pace import pace_of
 from autoresearch.practice.tracebacks import check_syntax, failure_of
 from autoresearch.records import Attempt, Failure, Idea, Lesson, Measurement, Patch, Trial
 from autoresearch.store import Desk
@@ -41,7 +42,8 @@ def try_patch(
     failed = check_syntax(changed)
     if failed:
         return Attempt(number=number, patch=patch, commit=commit, measurement=None, failure=failed)
-    measured = measure(lab, desk, str(number), lab.workspace.export(commit), 0)
+    follow = pace_of(lab.floor, lab.task) if lab.settings.early_stop else None
+    measured = measure(lab, desk, str(number), lab.workspace.export(commit), 0, follow)
     plain = lab.settings.debug != "structure"
     crash = None if plain else read_crash(desk.folder / f"{number}-out")
     return Attempt(

@@ -12,7 +12,7 @@ from autoresearch.practice.crashes import (
     places_of,
     steady,
 )
-from autoresearch.records import Execution, Failure, Measurement, Place
+from autoresearch.records import Ended, Execution, Failure, Measurement, Place
 from autoresearch.sourcecode import syntax_tree
 
 DETAIL = 6000  # characters of traceback or output shown
@@ -40,8 +40,8 @@ def check_syntax(sources: Mapping[str, str]) -> Failure | None:
 def failure_of(measured: Measurement, crash: Crash | None = None) -> Failure | None:
     """Why a measurement has no score, or None when it has one. `crash` is what its witness wrote."""
     execution = measured.execution
-    if measured.value is not None:
-        return None
+    if measured.value is not None or execution.ended is Ended.behind:
+        return None  # one that was clearly behind did what it was to do
     if measured.score is not None:
         message = _line(measured.score.reason)
         detail, mark = _with_output(crash, execution, ""), fingerprint("score", message, ())
