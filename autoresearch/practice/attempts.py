@@ -6,7 +6,7 @@ from autoresearch.harness import Lab, measure
 from autoresearch.practice.coder import read_sources
 from autoresearch.practice.crashes import read_crash
 from autoresearch.practice.edits import Refused, apply
-from autoresearch.practice.pace import pace_of
+from autoresearch.practice.pace import Pace, pace_of
 from autoresearch.practice.tracebacks import check_syntax, failure_of
 from autoresearch.records import Attempt, Failure, Idea, Lesson, Measurement, Patch, Trial
 from autoresearch.store import Desk
@@ -42,8 +42,7 @@ def try_patch(
     failed = check_syntax(changed)
     if failed:
         return Attempt(number=number, patch=patch, commit=commit, measurement=None, failure=failed)
-    follow = pace_of(lab.floor, lab.task) if lab.settings.early_stop else None
-    measured = measure(lab, desk, str(number), lab.workspace.export(commit), 0, follow)
+    measured = measure(lab, desk, str(number), lab.workspace.export(commit), 0, _pace(lab))
     plain = lab.settings.debug != "structure"
     crash = None if plain else read_crash(desk.folder / f"{number}-out")
     return Attempt(
@@ -53,6 +52,10 @@ def try_patch(
         measurement=measured,
         failure=failure_of(measured, crash),
     )
+
+
+def _pace(lab: Lab) -> Pace | None:
+    return pace_of(lab.floor, lab.task) if lab.settings.early_stop else None
 
 
 def measure_idea(
