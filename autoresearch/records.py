@@ -298,7 +298,7 @@ class Failure(Record):
     `fingerprint` are the same one.
     """
 
-    stage: Literal["edit", "syntax", "run", "score"]
+    stage: Literal["edit", "syntax", "check", "run", "score"]
     message: str  # one line
     detail: str = ""  # the traceback, the output's tail, the nearest text; cut to a bound
     places: tuple[Place, ...] = ()

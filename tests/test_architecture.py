@@ -57,6 +57,7 @@ DOORS = {
     "json_repair": {"answers"},
     "tokenizers": {"think"},
     "tomli_w": {"store", "foreign"},
+    "pyflakes": {"practice"},
     "regex": {"metrics"},
     "pynvml": {"sandbox"},
     "torch": set(),
@@ -114,7 +115,7 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
 
 def test_there_are_not_too_many_modules() -> None:
-    assert len(MODULES) <= 115  # docs/decisions/0002
+    assert len(MODULES) <= 122  # docs/decisions/0002
 
 
 @pytest.mark.parametrize(

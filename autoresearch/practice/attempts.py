@@ -1,12 +1,15 @@
 """One attempt: apply the patch, check it, commit it, run it; and the seeds after the first."""
 
+from functools import partial
 from pathlib import Path
 
 from autoresearch.harness import Lab, measure
+from autoresearch.practice.checks import Code, Setting, check
 from autoresearch.practice.coder import read_sources
 from autoresearch.practice.crashes import read_crash
 from autoresearch.practice.edits import Refused, apply
-from autoresearch.practice.tracebacks import check_syntax, failure_of
+from autoresearch.practice.installed import installed
+from autoresearch.practice.tracebacks import failure_of
 from autoresearch.records import Attempt, Failure, Idea, Lesson, Measurement, Patch, Trial
 from autoresearch.store import Desk
 
@@ -18,39 +21,46 @@ def try_patch(
 
     `original` is the code that the idea started from: an attempt that is back there tests nothing.
     """
-    sources = read_sources(tree, lab.task.editable)
-    existing = {str(path.relative_to(tree)) for path in tree.rglob("*")}
+    attempt = Attempt(number=number, patch=patch, commit=None, measurement=None, failure=None)
     try:
-        if not patch.edits:
-            raise Refused("the answer holds no edit")
-        changed = apply(patch, sources, existing, lab.task.editable)
-        if sources | changed == original:
-            raise Refused("with this edit the code is again what the idea started from")
+        _edit(tree, patch, original, lab.task.editable)
     except Refused as error:
         failure = Failure(
             stage="edit", message=str(error).splitlines()[0][:500], detail=str(error)[:6000]
         )
-        return Attempt(number=number, patch=patch, commit=None, measurement=None, failure=failure)
+        return attempt.model_copy(update={"failure": failure})
+    name = f"{desk.name}/{number}"
+    commit = lab.workspace.commit(tree, f"refs/attempts/{name}", name)
+    failed = _read(lab, tree, original)
+    if failed:
+        return attempt.model_copy(update={"commit": commit, "failure": failed})
+    measured = measure(lab, desk, str(number), lab.workspace.export(commit), 0)
+    plain = lab.settings.debug != "structure"
+    crash = None if plain else read_crash(desk.folder / f"{number}-out")
+    ended = {"measurement": measured, "failure": failure_of(measured, crash)}
+    return attempt.model_copy(update={"commit": commit, **ended})
+
+
+def _edit(tree: Path, patch: Patch, original: dict[str, str], editable: tuple[str, ...]) -> None:
+    """Apply the patch to the worktree. Raises Refused, and then has changed nothing."""
+    sources = read_sources(tree, editable)
+    existing = {str(path.relative_to(tree)) for path in tree.rglob("*")}
+    if not patch.edits:
+        raise Refused("the answer holds no edit")
+    changed = apply(patch, sources, existing, editable)
+    if sources | changed == original:
+        raise Refused("with this edit the code is again what the idea started from")
     for path, text in changed.items():
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         ends = "\r\n" if sources.get(path) and b"\r\n" in (tree / path).read_bytes() else "\n"
         (tree / path).write_text(text, encoding="utf-8", newline=ends)
-    commit = lab.workspace.commit(
-        tree, f"refs/attempts/{desk.name}/{number}", f"{desk.name}/{number}"
-    )
-    failed = check_syntax(changed)
-    if failed:
-        return Attempt(number=number, patch=patch, commit=commit, measurement=None, failure=failed)
-    measured = measure(lab, desk, str(number), lab.workspace.export(commit), 0)
-    plain = lab.settings.debug != "structure"
-    crash = None if plain else read_crash(desk.folder / f"{number}-out")
-    return Attempt(
-        number=number,
-        patch=patch,
-        commit=commit,
-        measurement=measured,
-        failure=failure_of(measured, crash),
-    )
+
+
+def _read(lab: Lab, tree: Path, original: dict[str, str]) -> Failure | None:
+    """What is wrong with the patched code that can be seen without running it."""
+    code = Code.read(tree)
+    setting = Setting(lab.task.command, lab.environment.python, partial(installed, lab))
+    return check(code.instead(original, lab.task.editable), code, setting)
 
 
 def measure_idea(
