@@ -8,8 +8,9 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from pydantic import ValidationError
@@ -22,15 +23,7 @@ from autoresearch.llm import Model, Request, ask
 from autoresearch.metrics import LARGEST_SCORE
 from autoresearch.papers import Library
 from autoresearch.prompts import Prompts
-from autoresearch.records import (
-    Execution,
-    Floor,
-    Limits,
-    Measurement,
-    Record,
-    Score,
-    Task,
-)
+from autoresearch.records import Execution, Floor, Limits, Measurement, Record, Score, Task
 from autoresearch.reported import reported_score
 from autoresearch.sandbox import Environment, Job, Purpose, Sandbox
 from autoresearch.sandbox.results import Refused, read_json
@@ -46,6 +39,7 @@ SCORER_LIMITS = Limits(
 DATA_LIMITS = Limits(timeout=1800, memory=8 * 2**30, disk=8 * 2**30, file=8 * 2**30)
 WITNESS = Path(sandbox.__file__).parent / "witness"  # describes what a failing experiment was doing
 SCORE_BYTES = 64 * 2**20
+NOTHING: Mapping[str, str] = MappingProxyType({})
 RECIPE, SCORER = ("python", "data.py"), ("python", "score.py")
 
 
@@ -179,15 +173,7 @@ def _measure_floor(lab: Lab) -> Floor:
 def measure(lab: Lab, desk: Desk, name: str, tree: Path, seed: int) -> Measurement:
     """Run the code in `tree` with one seed, then score what it left: two steps on disk."""
     left = desk.folder / f"{name}-out"
-    public = lab.desk.folder / "data" / "public"
-
-    def run() -> Execution:
-        inputs = {"work": tree, "data": public, "witness": WITNESS}
-        limits = lab.task.limits
-        last_words = max(limits.timeout * 0.98, limits.timeout - 2)
-        variables = {"SEED": str(seed), "WITNESS_SECONDS": f"{last_words:g}"}
-        return _run_into(lab, left, lab.task.command, inputs, variables, limits)
-
+    run = partial(_run_experiment, lab, left, tree, seed, lab.task.limits)
     execution = desk.step(f"{name}-run", Execution, run)
     if not execution.succeeded:
         return Measurement(seed=seed, execution=execution, score=None)
@@ -199,6 +185,25 @@ def measure(lab: Lab, desk: Desk, name: str, tree: Path, seed: int) -> Measureme
 
     score = desk.step(f"{name}-score", Score, judge)
     return Measurement(seed=seed, execution=execution, score=score)
+
+
+def smoke(lab: Lab, desk: Desk, name: str, tree: Path) -> Execution | None:
+    """Run the code with $SMOKE set, where the task offers that: short, never scored, a step of its own."""
+    if lab.task.smoke is None:
+        return None
+    limits = lab.task.limits.model_copy(update={"timeout": lab.task.smoke})
+    left = desk.folder / f"{name}-smoke-out"
+    run = partial(_run_experiment, lab, left, tree, 0, limits, {"SMOKE": "1"})
+    return desk.step(f"{name}-smoke", Execution, run)
+
+
+def _run_experiment(
+    lab: Lab, left: Path, tree: Path, seed: int, limits: Limits, more: Mapping[str, str] = NOTHING
+) -> Execution:
+    inputs = {"work": tree, "data": lab.desk.folder / "data" / "public", "witness": WITNESS}
+    last_words = max(limits.timeout * 0.98, limits.timeout - 2)
+    variables = {"SEED": str(seed), "WITNESS_SECONDS": f"{last_words:g}", **more}
+    return _run_into(lab, left, lab.task.command, inputs, variables, limits)
 
 
 def score_predictions(

@@ -78,6 +78,9 @@ class Task(Record):
     metric: str
     direction: Direction
     seeds: int = Field(ge=1)
+    smoke: float | None = (
+        None  # seconds that a short run with $SMOKE set may take; None: there is none
+    )
     reported: Reported | None = None
     ideas: tuple[str, ...] = ()
 
@@ -306,13 +309,15 @@ class Failure(Record):
 
 
 class Attempt(Record):
-    """A patch and its execution on the screening seed. `commit` is None when it was not applied."""
+    """A patch and its execution on the screening seed. `commit` is None when it was not applied, `smoke`
+    where the task offers no short run or it was not tried."""
 
     number: int = Field(ge=0)
     patch: Patch
     commit: str | None
     measurement: Measurement | None
     failure: Failure | None
+    smoke: Execution | None = None
 
 
 class Floor(Record):

@@ -14,7 +14,7 @@ LAYERS = [
     {"cli"},
     {"taskcli"},
     {"cleaning", "doctor", "taskcheck", "newtask"},
-    {"assembly", "scorercheck", "noisecheck", "adoption"},
+    {"assembly", "scorercheck", "noisecheck", "smokecheck", "adoption"},
     {"walls", "models", "prices", "loop", "display", "detail", "buildlog"},
     {"claimed"},
     {"report", "think", "practice", "feedback"},

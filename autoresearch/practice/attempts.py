@@ -3,14 +3,14 @@
 from functools import partial
 from pathlib import Path
 
-from autoresearch.harness import Lab, measure
-from autoresearch.practice.checks import Code, Setting, check
+from autoresearch.harness import Lab, measure, smoke
+from autoresearch.practice.checks import Code, Setting, check, check_syntax
 from autoresearch.practice.coder import read_sources
 from autoresearch.practice.crashes import read_crash
 from autoresearch.practice.edits import Refused, apply
 from autoresearch.practice.installed import installed
 from autoresearch.practice.tracebacks import failure_of
-from autoresearch.records import Attempt, Failure, Idea, Lesson, Measurement, Patch, Trial
+from autoresearch.records import Attempt, Ended, Failure, Idea, Lesson, Measurement, Patch, Trial
 from autoresearch.store import Desk
 
 
@@ -31,14 +31,31 @@ def try_patch(
         return attempt.model_copy(update={"failure": failure})
     name = f"{desk.name}/{number}"
     commit = lab.workspace.commit(tree, f"refs/attempts/{name}", name)
-    failed = _read(lab, tree, original)
+    attempt = attempt.model_copy(update={"commit": commit})
+    failed = _read(lab, tree, original) if lab.settings.checks else check_syntax(Code.read(tree))
     if failed:
-        return attempt.model_copy(update={"commit": commit, "failure": failed})
-    measured = measure(lab, desk, str(number), lab.workspace.export(commit), 0)
+        return attempt.model_copy(update={"failure": failed})
+    return _run(lab, desk, attempt, lab.workspace.export(commit))
+
+
+def _run(lab: Lab, desk: Desk, attempt: Attempt, tree: Path) -> Attempt:
+    """The attempt with what came of running it: shortly first, where the task offers that."""
+    short = smoke(lab, desk, str(attempt.number), tree) if lab.settings.checks else None
+    # One that ran out of its short time says nothing about the real run.
+    if short and not short.succeeded and short.ended is not Ended.timeout:
+        failure = _failure(lab, Measurement(seed=0, execution=short, score=None), desk, f"{attempt.number}-smoke")  # fmt: skip
+        said = f"in the short run with $SMOKE set, {failure.message}" if failure else ""
+        told = failure and failure.model_copy(update={"message": said[:500]})
+        return attempt.model_copy(update={"smoke": short, "failure": told})
+    measured = measure(lab, desk, str(attempt.number), tree, 0)
+    failure = _failure(lab, measured, desk, str(attempt.number))
+    ended = {"smoke": short, "measurement": measured, "failure": failure}
+    return attempt.model_copy(update=ended)
+
+
+def _failure(lab: Lab, measured: Measurement, desk: Desk, name: str) -> Failure | None:
     plain = lab.settings.debug != "structure"
-    crash = None if plain else read_crash(desk.folder / f"{number}-out")
-    ended = {"measurement": measured, "failure": failure_of(measured, crash)}
-    return attempt.model_copy(update={"commit": commit, **ended})
+    return failure_of(measured, None if plain else read_crash(desk.folder / f"{name}-out"))
 
 
 def _edit(tree: Path, patch: Patch, original: dict[str, str], editable: tuple[str, ...]) -> None:

@@ -95,6 +95,13 @@ def check(before: Code, after: Code, setting: Setting) -> Failure | None:
     return _failure(new, after.texts) if new else None
 
 
+def check_syntax(code: Code) -> Failure | None:
+    """Only what is no Python at all; None where every file can be started."""
+    read = [_read(path, text) for path, text in sorted(code.texts.items()) if len(text) <= LARGEST]
+    wrong = [each for each in read if isinstance(each, Problem)]
+    return _failure(wrong, code.texts) if wrong else None
+
+
 def _problems(code: Code, setting: Setting, known: frozenset[str]) -> list[Problem]:
     until = time.monotonic() + SECONDS
     modules: dict[str, Module] = {}
