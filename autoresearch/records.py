@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from autoresearch.blocks import Action, Block, read_blocks
+
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
@@ -237,11 +239,17 @@ class Agenda(Record):
 
 
 class Edit(Record):
-    """Replace the one place in `path` where `search` stands; an empty `search` makes a new file."""
+    """One change of the file `path`, as `blocks.py` describes them: `search`, which stands once, is replaced
+    (an empty one makes a new file), or the file is rewritten, renamed to `target` or deleted."""
 
     path: str
-    search: str
-    replace: str
+    search: str = ""
+    replace: str = ""
+    action: Action = "edit"
+    target: str = ""
+
+    def __str__(self) -> str:
+        return str(Block(**self.model_dump()))
 
 
 class Patch(Record):
@@ -252,10 +260,8 @@ class Patch(Record):
 
     @classmethod
     def from_answer(cls, text: str) -> Self:
-        from autoresearch.answers import read_blocks
-
-        plan, edits = read_blocks(text)
-        return cls(plan=plan, edits=tuple(Edit(path=p, search=s, replace=r) for p, s, r in edits))
+        plan, blocks = read_blocks(text)
+        return cls(plan=plan, edits=tuple(Edit(**vars(block)) for block in blocks))
 
 
 class Score(Record):

@@ -7,8 +7,9 @@ from autoresearch.harness import Lab, measure, smoke
 from autoresearch.practice.checks import Code, Setting, check, check_syntax
 from autoresearch.practice.coder import read_sources
 from autoresearch.practice.crashes import read_crash
-from autoresearch.practice.edits import Refused, apply
+from autoresearch.practice.edits import apply, exact_sources, write
 from autoresearch.practice.installed import installed
+from autoresearch.practice.matching import Refused, universal
 from autoresearch.practice.tracebacks import failure_of
 from autoresearch.records import Attempt, Ended, Failure, Idea, Lesson, Measurement, Patch, Trial
 from autoresearch.store import Desk
@@ -60,17 +61,17 @@ def _failure(lab: Lab, measured: Measurement, desk: Desk, name: str) -> Failure 
 
 def _edit(tree: Path, patch: Patch, original: dict[str, str], editable: tuple[str, ...]) -> None:
     """Apply the patch to the worktree. Raises Refused, and then has changed nothing."""
-    sources = read_sources(tree, editable)
-    existing = {str(path.relative_to(tree)) for path in tree.rglob("*")}
     if not patch.edits:
         raise Refused("the answer holds no edit")
-    changed = apply(patch, sources, existing, editable)
-    if sources | changed == original:
+    existing = (str(path.relative_to(tree)) for path in tree.rglob("*"))
+    changes = apply(patch, exact_sources(tree, editable), existing, editable)
+    texts = {path: universal(text) for path, text in changes.items() if text is not None}
+    kept = {
+        path: text for path, text in read_sources(tree, editable).items() if path not in changes
+    }
+    if kept | texts == original:
         raise Refused("with this edit the code is again what the idea started from")
-    for path, text in changed.items():
-        (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        ends = "\r\n" if sources.get(path) and b"\r\n" in (tree / path).read_bytes() else "\n"
-        (tree / path).write_text(text, encoding="utf-8", newline=ends)
+    write(tree, changes)
 
 
 def _read(lab: Lab, tree: Path, original: dict[str, str]) -> Failure | None:
