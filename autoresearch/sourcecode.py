@@ -2,6 +2,7 @@
 
 import ast
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -20,6 +21,16 @@ def syntax_tree(text: str, path: str = "<code>") -> ast.Module:
     """
     with _parsing:
         return ast.parse(text, filename=path)
+
+
+def check_compiles(tree: ast.Module) -> None:
+    """Raises SyntaxError for what parses and still is no program: `return` outside of a function, say.
+
+    The compiler's warnings are about the program, so they are kept off the screen.
+    """
+    warnings.filterwarnings("ignore", module="experiment")
+    with _parsing:
+        compile(tree, "experiment", "exec", dont_inherit=True)
 
 
 Place = tuple[int, int, str]  # replace the characters [start, end) of a text by this
