@@ -28,7 +28,8 @@ FORMAT = 1
 LARGEST = 256 * 2**20  # bytes of a cassette's JSON
 
 # What shapes a run's questions. Not where things are on a machine, nor how its code is contained.
-_SHAPE = ("topic", "rounds", "ideas", "attempts", "parallel", "seed", "alpha", "novelty")
+_SHAPE = ("topic", "rounds", "ideas", "attempts", "parallel", "seed", "alpha", "novelty",
+          "code_shown", "memory")  # fmt: skip
 
 
 def _inside(name: str) -> str:

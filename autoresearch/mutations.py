@@ -80,7 +80,7 @@ def _slug(change: Change) -> str:
 def _mutation(source: Source, change: Change) -> Mutation | None:
     new = rewritten(source.text, change.places)
     edits = edits_between(source.path, source.text, new)
-    if not edits or applied(source.text, edits) != new or not Source.parse(source.path, new):
+    if not edits or applied(source.text, edits) != new or not source.parses_with(change.places):
         return None
     slug = _slug(change)
     line = source.text.count("\n", 0, change.places[0][0]) + 1

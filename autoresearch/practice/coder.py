@@ -3,8 +3,12 @@
 from pathlib import Path
 
 from autoresearch.briefing import brief
+from autoresearch.codemap import View, excerpted, view
+from autoresearch.config import CODE_SHOWN
 from autoresearch.errors import PromptRefused, UnusableAnswer
 from autoresearch.harness import Lab
+from autoresearch.practice.edits import MAX_BYTES
+from autoresearch.practice.looking import ask_looking
 from autoresearch.practice.structure import excerpts
 from autoresearch.records import Attempt, Idea, Lesson, Patch
 from autoresearch.store import Desk
@@ -42,10 +46,19 @@ def write_patch(
 
 
 def _ask_for_code(lab: Lab, desk: Desk, idea: Idea, code: dict[str, str]) -> Patch:
-    return lab.ask(
-        desk, "0-patch", "practice/code", Patch, final=True,
-        task=lab.task, setting=brief(lab), idea=idea, code=code, parent=idea.parent,
+    return ask_looking(
+        lab, desk, 0, "practice/code", lambda looked: _in_view(lab, idea, code, looked),
+        task=lab.task, setting=brief(lab), idea=idea, whole=code, parent=idea.parent,
     )  # fmt: skip
+
+
+def _in_view(lab: Lab, idea: Idea, code: dict[str, str], first: tuple[str, ...]) -> View:
+    bound = lab.settings.code_shown or CODE_SHOWN
+    return view(code, bound, _about(idea), lab.task.command, first)
+
+
+def _about(idea: Idea) -> str:
+    return f"{idea.title}\n{idea.hypothesis}\n{idea.plan}\n{idea.summary}"
 
 
 def _ask_for_repair(
@@ -64,10 +77,19 @@ def _ask_for_repair(
     ]
     again = same if failure.fingerprint else []
     trimmed = lab.settings.debug == "structure" and not again and failure.stage in ("run", "score")
-    shown = excerpts(code, original, failure.places) if trimmed else code
-    return lab.ask(
-        desk, f"{len(attempts)}-patch", "practice/debug", Patch, final=True,
-        task=lab.task, setting=brief(lab), idea=idea, code=shown, whole=code, attempts=attempts, failure=failure,
+    edited = [edit.path for attempt in reversed(attempts) for edit in attempt.patch.edits]
+    near = tuple(dict.fromkeys([*(place.path for place in failure.places), *edited]))
+
+    def shown(looked: tuple[str, ...]) -> View:
+        if looked or not trimmed:
+            return _in_view(lab, idea, code, tuple(dict.fromkeys([*looked, *near])))
+        parts = excerpts(code, original, failure.places)
+        bound = lab.settings.code_shown or CODE_SHOWN
+        return excerpted(code, parts, bound, _about(idea), lab.task.command)
+
+    return ask_looking(
+        lab, desk, len(attempts), "practice/debug", shown,
+        task=lab.task, setting=brief(lab), idea=idea, whole=code, attempts=attempts, failure=failure,
         attempts_left=lab.settings.attempts - len(attempts), again=again,
         arm=lab.settings.debug,
     )  # fmt: skip
@@ -83,8 +105,10 @@ def read_sources(tree: Path, editable: tuple[str, ...]) -> dict[str, str]:
 
 
 def _text_of(path: Path) -> str | None:
-    """None for a file that is not UTF-8: it would come back damaged from an edit."""
+    """None for a file that is not UTF-8 (it would come back damaged from an edit) or too large for one."""
     try:
+        if path.stat().st_size > MAX_BYTES:
+            return None
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return None
