@@ -26,6 +26,7 @@ from autoresearch.papers import open_library
 from autoresearch.prices import freeze, parse_price, price_list, thaw
 from autoresearch.prompts import Prompts, shipped
 from autoresearch.redaction import redactor
+from autoresearch.remembered import COPY, Remembered, recall
 from autoresearch.roles import ROLES, Role
 from autoresearch.routing import Router, chain_of, check_models, open_model
 from autoresearch.sandbox import Environment, Watch, show_nothing
@@ -84,7 +85,8 @@ def _start(settings: Settings, opened: Opened, watch: Watch) -> Run:
     )
     recorded = recorded_run(settings)
     facts |= _facts_of(recorded) if recorded else {}
-    run = create_run(frozen, opened.folder, facts, _files(environment))
+    files = _files(environment) | _repairs(settings, recorded)
+    run = create_run(frozen, opened.folder, facts, files)
     if recorded is not None:
         _take_searches(recorded, run.folder)
     opened.tell(run)
@@ -93,6 +95,15 @@ def _start(settings: Settings, opened: Opened, watch: Watch) -> Run:
 
 def _files(environment: Environment) -> dict[str, str]:
     return {"environment.lock": environment.lock} if environment.lock else {}
+
+
+def _repairs(settings: Settings, recorded: Recording | None) -> dict[str, str]:
+    """The run's own copy of what earlier runs repaired; a replay's is the recorded run's."""
+    if recorded is not None:
+        file = recorded.folder / COPY
+        return {COPY: file.read_text(encoding="utf-8")} if file.is_file() else {}
+    found = recall(settings.runs) if settings.memory == "runs" else Remembered()
+    return {COPY: found.model_dump_json(indent=1)} if found.repairs else {}
 
 
 def _resolved(settings: Settings) -> dict[str, Any]:

@@ -68,6 +68,9 @@ class Settings(Section):
     # What a repair is asked from: what bears on the failure ("structure"), or (the published arms) the whole
     # code with the plain traceback, structured by the model first ("unextracted") or not ("raw").
     debug: Literal["structure", "unextracted", "raw"] = "structure"
+    memory: Literal["runs", "run", "none"] = (
+        "runs"  # whose repairs are told of when something fails
+    )
     # Characters of code in one question, above which a map stands for what is left out; None: CODE_SHOWN, or
     # less where the model's context is small.
     code_shown: int | None = Field(default=None, ge=4_000)

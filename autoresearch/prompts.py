@@ -27,7 +27,7 @@ VARIABLES: Mapping[str, frozenset[str]] = {
     "practice/code": _LAB | {"idea", "code", "parent", "whole", "map", "looked"},
     "practice/debug": _LAB
     | {"idea", "code", "attempts", "failure", "attempts_left", "again", "arm", "whole"}
-    | {"map", "looked"},
+    | {"map", "looked", "between", "strategy", "strategies", "remembered"},
     "feedback/analysis": _LAB | {"trial", "verdict", "floor", "parent"},
     "feedback/review": _LAB | {"trial", "verdict", "floor", "parent"},
 }

@@ -74,6 +74,10 @@ def _short_attempt(attempt: Attempt) -> Attempt:
     return attempt.model_copy(update={"patch": patch})
 
 
+def _no_repairs(key: str, value: Any) -> Any:
+    return () if key == "remembered" else value
+
+
 def _short_map(key: str, value: Any) -> Any:
     return cut(value, FILE) if key == "map" else value
 
@@ -89,6 +93,7 @@ def _short_files(key: str, value: Any) -> Any:
 RULES: tuple[tuple[str, Callable[[str, Any], Any]], ...] = (
     ("abstracts cut short", _short_abstracts),
     ("lessons without analyses and reviews", _no_opinions),
+    ("without repairs of other ideas", _no_repairs),
     ("half of the papers", _half_the_papers),
     (f"only {LESSONS} lessons", _few_lessons),
     ("without the code of improved ideas", _baseline_only),

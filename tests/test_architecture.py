@@ -34,7 +34,7 @@ LAYERS = [
     {"spending"},
     {"ledger", "shortening"},
     {"budgets"},
-    {"store", "documents", "faults", "differences", "redaction", "leash"},
+    {"store", "documents", "faults", "differences", "redaction", "leash", "remembered"},
     {"prompts", "floors"},
     {"leaks", "nonsense"},
     {"tables", "findings"},
