@@ -18,7 +18,11 @@ from autoresearch.records import Record
 STORE, COPY = ".repairs.jsonl", "repairs.json"  # beside the runs, and in a run
 LARGEST = 4 * 2**20  # bytes of the store: above it the older half goes
 COPIED = 300  # repairs, the latest
-MESSAGE, PLAN, DIFF = 500, 800, 2_000  # characters
+MESSAGE, PLAN, DIFF = (
+    500,
+    800,
+    2_000,
+)  # characters; twice that is read, since placeholders may be longer
 
 
 def plain(text: str) -> str:
@@ -36,10 +40,10 @@ class Repair(Record):
     version: Literal[1] = 1
     task: Annotated[str, StringConstraints(max_length=200), _Plain]
     name: Annotated[str, StringConstraints(max_length=200), _Plain]
-    message: Annotated[str, StringConstraints(max_length=MESSAGE), _Plain]
-    fingerprint: Annotated[str, StringConstraints(min_length=1, max_length=MESSAGE), _Plain]
-    plan: Annotated[str, StringConstraints(max_length=PLAN), _Plain]
-    diff: Annotated[str, StringConstraints(min_length=1, max_length=DIFF), _Plain]
+    message: Annotated[str, StringConstraints(max_length=2 * MESSAGE), _Plain]
+    fingerprint: Annotated[str, StringConstraints(min_length=1, max_length=2 * MESSAGE), _Plain]
+    plan: Annotated[str, StringConstraints(max_length=2 * PLAN), _Plain]
+    diff: Annotated[str, StringConstraints(min_length=1, max_length=2 * DIFF), _Plain]
 
     @property
     def key(self) -> tuple[str, str, str]:
