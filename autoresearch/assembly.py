@@ -112,7 +112,7 @@ def _resolved(settings: Settings) -> dict[str, Any]:
     folder = papers.folder and papers.folder.resolve()
     return {
         "prompts": own and own.resolve(),
-        "code_shown": _code_shown(settings),
+        "code_shown": room_for_code(settings),
         "data": data and data.resolve(),
         "papers": papers.model_copy(update={"folder": folder}),
     }
@@ -122,7 +122,7 @@ CODERS: tuple[Role, ...] = ("think", "code", "debug")  # who is shown code
 CODE_SHARE = 1.5  # characters of code for each token of a context: half of it, at three a token
 
 
-def _code_shown(settings: Settings) -> int:
+def room_for_code(settings: Settings) -> int:
     """How much code a question may hold: as set, or what the smallest context has room for."""
     if settings.code_shown is not None or not needs_provider(settings.model.name):
         return settings.code_shown or CODE_SHOWN

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.assembly import CODE_SHARE, open_lab, room_for_code, start
 from autoresearch.codemap import MARK, excerpted, view, within_reach
+from autoresearch.config import CODE_SHOWN, Settings
+from autoresearch.journal import read_calls
+from autoresearch.loop import research
 from autoresearch.outlines import outline, outlined
 from autoresearch.practice.coder import read_sources
 from tests.large import write_large_task
@@ -149,3 +153,37 @@ def test_an_outline_has_signatures_methods_and_first_lines_of_docstrings() -> No
     ]  # fmt: skip
     assert "Runs" not in outlined("net.py", outline("net.py", text), 2)
     assert outlined("net.py", outline("net.py", text), 1) == "net.py (11 lines): Nets.\n  Net, go"
+
+
+def test_the_offline_model_runs_whole_rounds_on_a_large_code_base_in_seconds(
+    tmp_path: Path,
+) -> None:
+    task = write_large_task(tmp_path / "large", SLOPE)
+    given = {"task": str(task), "runs": tmp_path / "runs", "rounds": 2, "ideas": 2,
+             "sandbox": {"kind": "none"}}  # fmt: skip
+    run = start(Settings.model_validate(given))
+    lab, began = open_lab(run), time.process_time()
+    lessons = research(lab)
+    assert time.process_time() - began < 40, "measured: 6 s of one processor"
+    assert len(lessons) == 4 and all(lesson.commit for lesson in lessons)
+    assert "repo/fitting.py" in "".join(lesson.diff for lesson in lessons)
+    texts = {call.prompt: call.text for call in read_calls(run.folder / "calls.jsonl")}
+    for prompt in ("think/ideas", "practice/code"):
+        assert "map of the code" in texts[prompt] and len(texts[prompt]) < BOUND + 10_000
+
+
+@pytest.mark.parametrize(
+    ("model", "others", "wanted"),
+    [
+        ({"name": "offline"}, {}, CODE_SHOWN),
+        ({"name": "openai/gpt-4.1"}, {}, CODE_SHOWN),
+        ({"name": "openai/gpt-4"}, {}, int(8_192 * CODE_SHARE)),
+        ({"name": "openai/gpt-4.1", "fallback": ["openai/gpt-4"]}, {}, int(8_192 * CODE_SHARE)),
+        ({"name": "openai/gpt-4.1", "review": {"name": "openai/gpt-4"}}, {}, CODE_SHOWN),
+        ({"name": "openai/gpt-4"}, {"code_shown": 50_000}, 50_000),
+    ],
+)
+def test_the_bound_follows_from_the_smallest_context_of_those_who_are_shown_code(
+    model: dict[str, object], others: dict[str, object], wanted: int
+) -> None:
+    assert room_for_code(Settings.model_validate({"model": model, **others})) == wanted
