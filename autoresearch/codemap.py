@@ -16,6 +16,7 @@ from autoresearch.outlines import Outline, outline, outlined, words_of
 FILES_SHARE = 0.65  # of the bound, for the text of files; the map gets what they leave
 NAMED_IN = 3  # a name that more files define says nothing about which of them is meant
 PART_LINES = 40  # of a file without definitions
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")  # as the parser counts them
 _OMITTED = re.compile(r"(\[… [^\n]*…\]\n?)*")
 MARK = "[… {} lines left out …]\n"
 
@@ -181,7 +182,7 @@ def _distances(
 
 def _parts(outlined_as: Outline, text: str, about: str, room: int) -> str:
     """Whole parts of a file that fit into `room` characters: the head, then by words shared."""
-    lines = text.splitlines(keepends=True)
+    lines = _LINE.findall(text)
     starts = sorted({0, *(outlined_as.starts or range(0, len(lines), PART_LINES))})
     pieces = ["".join(lines[a:b]) for a, b in zip(starts, [*starts[1:], len(lines)], strict=True)]
     words = {str(n): Counter(words_of(p[:20_000])) for n, p in enumerate(pieces[:2000])}

@@ -95,11 +95,13 @@ def _around(
     """What is shown for a repair: what bears on a failure that is new, else all there is room for."""
     attempts = before.attempts
     new = not returned(attempts, lab.settings.attempts).again
+    bound = lab.settings.code_shown or CODE_SHOWN
     trimmed = lab.settings.debug == "structure" and new and failure.stage in ("run", "score")
     if trimmed and not looked:
         parts = excerpts(code, before.original, failure.places)
-        bound = lab.settings.code_shown or CODE_SHOWN
-        return excerpted(code, parts, bound, _about(idea), lab.task.command)
+        seen = excerpted(code, parts, bound, _about(idea), lab.task.command)
+        if not seen.map or sum(map(len, seen.files.values())) <= bound:
+            return seen
     edited = [edit.path for attempt in reversed(attempts) for edit in attempt.patch.edits]
     first = [*looked, *(place.path for place in failure.places), *edited]
     return _in_view(lab, idea, code, tuple(dict.fromkeys(first)))

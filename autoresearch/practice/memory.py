@@ -45,8 +45,11 @@ def offered(lab: Lab, memory: tuple[Lesson, ...], failure: Failure) -> tuple[Rep
         (-likeness(failure.fingerprint, each.fingerprint), place, each)
         for place, each in enumerate(candidates)
     )
-    best = {each.diff: each for like, _, each in reversed(ranked) if -like >= ALIKE}
-    return tuple(list(best.values())[::-1][:OFFERED])
+    best: dict[str, Repair] = {}
+    for like, _, each in ranked:
+        if -like >= ALIKE:
+            best.setdefault(each.diff, each)
+    return tuple(list(best.values())[:OFFERED])
 
 
 def likeness(mark: str, other: str) -> float:

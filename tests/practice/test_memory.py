@@ -115,6 +115,9 @@ def test_a_store_that_is_no_plain_file_is_empty_and_hangs_nobody(tmp_path: Path)
     os.mkfifo(tmp_path / STORE)
     assert recall(tmp_path) == Remembered()
     (tmp_path / STORE).unlink()
+    (tmp_path / STORE).mkdir()
+    assert recall(tmp_path) == Remembered()
+    (tmp_path / STORE).rmdir()
     secret = tmp_path / "elsewhere"
     secret.write_text(repair(1).model_dump_json() + "\n")
     (tmp_path / STORE).symlink_to(secret)
@@ -199,11 +202,12 @@ def test_the_same_failure_comes_before_a_similar_one_and_each_repair_once(run: R
     (run.folder / COPY).write_text(Remembered(repairs=tuple(kept)).model_dump_json())
     lab = open_lab(run)
     found = offered(lab, (), failing(marks[1]))
+    assert [each.diff[-2:] for each in found] == ["+1", "+0", "+2"]
     assert (
         found[0].fingerprint == marks[1] and len({each.diff for each in found}) == len(found) == 3
     )
-    for switched in ("run", "none"):
-        without = lab.settings.model_copy(update={"memory": switched})
+    for switched in ({"memory": "run"}, {"memory": "none"}, {"debug": "raw"}):
+        without = lab.settings.model_copy(update=switched)
         assert offered(replace(lab, settings=without), (), failing(marks[1])) == ()
     lab.close()
 
