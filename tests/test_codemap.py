@@ -11,9 +11,13 @@ from autoresearch.assembly import CODE_SHARE, open_lab, room_for_code, start
 from autoresearch.codemap import MARK, excerpted, view, within_reach
 from autoresearch.config import CODE_SHOWN, Settings
 from autoresearch.journal import read_calls
+from autoresearch.llm import Request
 from autoresearch.loop import research
+from autoresearch.offline import Offline
 from autoresearch.outlines import outline, outlined
 from autoresearch.practice.coder import read_sources
+from autoresearch.records import Ideas
+from tests.examples import TASK
 from tests.large import write_large_task
 
 SLOPE = Path(__file__).parent / "tasks" / "slope"
@@ -187,3 +191,16 @@ def test_the_bound_follows_from_the_smallest_context_of_those_who_are_shown_code
     model: dict[str, object], others: dict[str, object], wanted: int
 ) -> None:
     assert room_for_code(Settings.model_validate({"model": model, **others})) == wanted
+
+
+def test_the_offline_model_changes_nothing_that_a_large_program_does_not_import(
+    large: dict[str, str],
+) -> None:
+    task = TASK.model_copy(update={"command": COMMAND})
+    given = {"task": task, "sources": {"baseline": large}, "lessons": (), "count": 200}
+    answer = Offline(0).answer(Request("think/ideas", given, "", Ideas, "round-00/think"))
+    changed = {
+        idea.plan.split(",")[0].removeprefix("In ") for idea in Ideas.from_answer(answer.text).ideas
+    }
+    reached = set(within_reach(large, COMMAND))
+    assert len(changed) > 3 and changed <= reached and len(reached) < len(large)
