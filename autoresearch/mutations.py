@@ -289,13 +289,12 @@ def _set(
     old = source.segment(setting.value)
     name = f"{setting.name} of {setting.owner}" if setting.owner else setting.name
     usefulness, verb, reason = because
-    values = "" if kind == "option" else f" from {old} to {new}"
     return Change(
         kind=kind,
         subject=setting.name,
         target=new,
         usefulness=usefulness,
-        title=f"{verb} {name}{values}",
+        title=f"{verb} {name}" + ("" if kind == "option" else f" from {old} to {new}"),
         reason=reason,
         places=((*source.span(setting.value), new),),
     )
