@@ -42,8 +42,11 @@ def replaced(edit: Edit, exact: str) -> str:
     elif end > len(text):
         end, lines = len(text), lines.removesuffix("\n")
     first, last = _offsets(exact, start, end)
-    lines = lines.replace("\n", _line_end(exact[first:last]) or _line_end(exact) or "\n")
-    return exact[:first] + lines + exact[last:]
+    styled = lines.replace("\n", _line_end(exact[first:last]) or _line_end(exact) or "\n")
+    result = exact[:first] + styled + exact[last:]
+    if universal(result) != text[:start] + lines + text[end:]:  # "\r" beside "\n" would be one end
+        raise Refused(f"{edit.path} mixes ends of lines there; give all of it with ### rewrite")
+    return result
 
 
 def in_style_of(text: str, exact: str) -> str:
