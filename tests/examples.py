@@ -76,6 +76,7 @@ LESSON = Lesson(
 SETTING = Setting(
     command="python train.py", editable="*.py", python="3.11.2", packages="numpy==2.0", limits=describe_limits(Limits()),
     time_used="under 5 %", data="train.npy: array (10, 2) float64", floor=FLOOR, seeds=2, attempts=5,
+    progress=True,
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ LAYERS = [
     {"offline", "routing", "papers", "workspace", "reported", "foreign"},
     {"providers", "command"},
     {"catalog", "metering"},
-    {"formats"},
+    {"formats", "pace"},
     {"sandbox", "cassette"},
     {"journal"},
     {"llm"},

@@ -4,13 +4,13 @@ from functools import partial
 from pathlib import Path
 
 from autoresearch.harness import Lab, measure, smoke
+from autoresearch.pace import Pace, pace_of
 from autoresearch.practice.checks import Code, Setting, check, check_syntax
 from autoresearch.practice.coder import read_sources
 from autoresearch.practice.crashes import read_crash
 from autoresearch.practice.edits import apply, exact_sources, write
 from autoresearch.practice.installed import installed
 from autoresearch.practice.matching import Refused, universal
-from autoresearch.practice.pace import Pace, pace_of
 from autoresearch.practice.tracebacks import failure_of
 from autoresearch.records import Attempt, Ended, Failure, Idea, Lesson, Measurement, Patch, Trial
 from autoresearch.store import Desk

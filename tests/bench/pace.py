@@ -18,8 +18,8 @@ from autoresearch.assembly import open_lab, start
 from autoresearch.config import Settings
 from autoresearch.harness import Lab, in_parallel, measure
 from autoresearch.mutations import Mutation, mutations
+from autoresearch.pace import Curve, Pace, curve_of
 from autoresearch.practice.coder import read_sources
-from autoresearch.practice.pace import Curve, Pace, curve_of
 from autoresearch.records import Direction, Measurement
 from tests.bench.intervals import wilson
 from tests.engine import TASKS
