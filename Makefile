@@ -21,10 +21,9 @@ demo: $(VENV)/.installed
 		--sandbox $$kind $(ARGS)
 
 test: $(VENV)/.developer
-	$(BIN)/python -m pytest --durations=25 \
-		--ignore=tests/attacks/test_attacks.py --ignore=tests/attacks/test_nothing_left.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --durations=25 $(PYTEST_ARGS)
 
-# Programs that try to get out of each sandbox: long, and heavy for the machine while they go on.
+# Programs that try to get out of each sandbox, alone.
 attacks: $(VENV)/.developer
 	$(BIN)/python -m pytest tests/attacks $(PYTEST_ARGS)
 

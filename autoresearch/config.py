@@ -65,6 +65,9 @@ class Settings(Section):
     alpha: float = Field(default=0.05, gt=0, lt=1)
     budget: tuple[str, ...] = ()  # "5usd", "3Mtok", "10gpuh", "2h": one of each at most
     runs: Path = Path("runs")
+    early_stop: bool = (
+        True  # end an idea's first run once what it reports is clearly behind the baseline
+    )
     # What a repair is asked from: what bears on the failure ("structure"), or (the published arms) the whole
     # code with the plain traceback, structured by the model first ("unextracted") or not ("raw").
     debug: Literal["structure", "unextracted", "raw"] = "structure"
@@ -74,6 +77,9 @@ class Settings(Section):
     # Characters of code in one question, above which a map stands for what is left out; None: CODE_SHOWN, or
     # less where the model's context is small.
     code_shown: int | None = Field(default=None, ge=4_000)
+    checks: bool = (
+        True  # read a patch, and run it shortly where the task offers that, before it is run
+    )
     prompts: Path | None = None  # a folder whose files replace the product's own
     model: ModelSettings = ModelSettings()
     papers: PaperSettings = PaperSettings()
@@ -160,6 +166,7 @@ class _ExperimentTable(Section):
     command: tuple[str, ...] = Field(min_length=1)
     editable: tuple[str, ...] = Field(min_length=1)
     timeout: str | float = "10m"
+    smoke: str | float | None = None  # of a run with $SMOKE set, which is tried before the real one
     memory: str | int = "4g"
     disk: str | int = "1g"
     cpus: float = 1
@@ -177,6 +184,15 @@ class _ExperimentTable(Section):
             gpus=self.gpus,
             processes=self.processes,
         )
+
+    def smoke_seconds(self, limits: Limits) -> float | None:
+        """Raises ValueError for what is no duration, or is not shorter than a run may be."""
+        seconds = None if self.smoke is None else parse_duration(self.smoke)
+        if seconds is not None and not 0 < seconds < limits.timeout:
+            raise ValueError(
+                f"smoke = {self.smoke!r} must be shorter than timeout, and not nothing"
+            )
+        return seconds
 
 
 class _EvaluationTable(Section):
@@ -219,6 +235,7 @@ def load_task(folder: Path) -> Task:
         reported = parsed.metric.reported()
         _check_files(folder, OWN_FILES if reported else TASK_FILES)
         experiment, limits = parsed.experiment, parsed.experiment.limits()
+        smoke = experiment.smoke_seconds(limits)
     except ValidationError as error:
         raise TaskError(explain(error, text, str(file))) from None
     except ValueError as error:
@@ -231,6 +248,7 @@ def load_task(folder: Path) -> Task:
         command=experiment.command,
         editable=experiment.editable,
         limits=limits,
+        smoke=smoke,
         metric=parsed.metric.name,
         direction=parsed.metric.direction,
         seeds=parsed.evaluation.seeds,

@@ -7,9 +7,10 @@ the private labels and never imports the experiment's code. Every run is a step 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from pydantic import ValidationError
@@ -22,17 +23,9 @@ from autoresearch.llm import Model, Request, ask
 from autoresearch.metrics import LARGEST_SCORE
 from autoresearch.papers import Library
 from autoresearch.prompts import Prompts
-from autoresearch.records import (
-    Execution,
-    Floor,
-    Limits,
-    Measurement,
-    Record,
-    Score,
-    Task,
-)
+from autoresearch.records import Execution, Floor, Limits, Measurement, Record, Score, Task
 from autoresearch.reported import reported_score
-from autoresearch.sandbox import Environment, Job, Purpose, Sandbox
+from autoresearch.sandbox import Environment, Follow, Job, Sandbox
 from autoresearch.sandbox.results import Refused, read_json
 from autoresearch.shortening import shortened
 from autoresearch.store import Desk, first_problem
@@ -46,6 +39,7 @@ SCORER_LIMITS = Limits(
 DATA_LIMITS = Limits(timeout=1800, memory=8 * 2**30, disk=8 * 2**30, file=8 * 2**30)
 WITNESS = Path(sandbox.__file__).parent / "witness"  # describes what a failing experiment was doing
 SCORE_BYTES = 64 * 2**20
+NOTHING: Mapping[str, str] = MappingProxyType({})
 RECIPE, SCORER = ("python", "data.py"), ("python", "score.py")
 
 
@@ -149,7 +143,9 @@ def run_recipe(lab: Lab, folder: Path) -> Execution:
     inputs = {"work": lab.task.folder}
     if lab.settings.data is not None:
         inputs["source"] = lab.settings.data
-    return _run_into(lab, folder, RECIPE, inputs, {}, DATA_LIMITS)
+    return _run_whole(
+        lab, Job(lab.environment, RECIPE, inputs, folder, DATA_LIMITS, purpose="recipe")
+    )
 
 
 def _measure_floor(lab: Lab) -> Floor:
@@ -176,19 +172,13 @@ def _measure_floor(lab: Lab) -> Floor:
     return floor_of(commit, measurements, values, lab.settings)
 
 
-def measure(lab: Lab, desk: Desk, name: str, tree: Path, seed: int) -> Measurement:
+def measure(
+    lab: Lab, desk: Desk, name: str, tree: Path, seed: int, follow: Follow | None = None
+) -> Measurement:
     """Run the code in `tree` with one seed, then score what it left: two steps on disk."""
     left = desk.folder / f"{name}-out"
-    public = lab.desk.folder / "data" / "public"
-
-    def run() -> Execution:
-        inputs = {"work": tree, "data": public, "witness": WITNESS}
-        limits = lab.task.limits
-        last_words = max(limits.timeout * 0.98, limits.timeout - 2)
-        variables = {"SEED": str(seed), "WITNESS_SECONDS": f"{last_words:g}"}
-        return _run_into(lab, left, lab.task.command, inputs, variables, limits)
-
-    execution = desk.step(f"{name}-run", Execution, run)
+    job = replace(_experiment(lab, left, tree, seed, lab.task.limits), follow=follow)
+    execution = desk.step(f"{name}-run", Execution, partial(_run_whole, lab, job))
     if not execution.succeeded:
         return Measurement(seed=seed, execution=execution, score=None)
 
@@ -201,6 +191,25 @@ def measure(lab: Lab, desk: Desk, name: str, tree: Path, seed: int) -> Measureme
     return Measurement(seed=seed, execution=execution, score=score)
 
 
+def smoke(lab: Lab, desk: Desk, name: str, tree: Path) -> Execution | None:
+    """Run the code with $SMOKE set, where the task offers that: short, never scored, a step of its own."""
+    if lab.task.smoke is None:
+        return None
+    limits = lab.task.limits.model_copy(update={"timeout": lab.task.smoke})
+    left = desk.folder / f"{name}-smoke-out"
+    job = _experiment(lab, left, tree, 0, limits, {"SMOKE": "1"})
+    return desk.step(f"{name}-smoke", Execution, partial(_run_whole, lab, job))
+
+
+def _experiment(
+    lab: Lab, left: Path, tree: Path, seed: int, limits: Limits, more: Mapping[str, str] = NOTHING
+) -> Job:
+    inputs = {"work": tree, "data": lab.desk.folder / "data" / "public", "witness": WITNESS}
+    last_words = max(limits.timeout * 0.98, limits.timeout - 2)
+    variables = {"SEED": str(seed), "WITNESS_SECONDS": f"{last_words:g}", **more}
+    return Job(lab.environment, lab.task.command, inputs, left, limits, variables)
+
+
 def score_predictions(
     lab: Lab, desk: Desk, name: str, split: Literal["validation", "test"]
 ) -> Score:
@@ -211,7 +220,10 @@ def score_predictions(
         "predictions": desk.folder / f"{name}-out",
         "private": lab.desk.folder / "data" / "private",
     }
-    ran = _run_into(lab, out, SCORER, inputs, {"SPLIT": split}, SCORER_LIMITS)
+    variables = {"SPLIT": split}
+    ran = _run_whole(
+        lab, Job(lab.environment, SCORER, inputs, out, SCORER_LIMITS, variables, "scorer")
+    )
     try:
         if not ran.succeeded:
             return _unscored(
@@ -236,23 +248,13 @@ def _unscored(lab: Lab, split: Literal["validation", "test"], reason: str) -> Sc
     return Score(metric=lab.task.metric, split=split, value=None, reason=reason[:1000])
 
 
-def _run_into(
-    lab: Lab,
-    folder: Path,
-    command: tuple[str, ...],
-    inputs: Mapping[str, Path],
-    variables: Mapping[str, str],
-    limits: Limits,
-) -> Execution:
-    """Run a job whose files end up in `folder`, whole or not at all."""
+def _run_whole(lab: Lab, job: Job) -> Execution:
+    """Run a job whose files end up in `job.outputs`, whole or not at all."""
+    folder = job.outputs
     aside = folder.with_name(f".{folder.name}")
     shutil.rmtree(aside, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
-    purpose: Purpose = "experiment"
-    if inputs["work"] == lab.task.folder:  # the task's own programs, never a patch
-        purpose = "recipe" if command == RECIPE else "scorer"
-    job = Job(lab.environment, command, inputs, aside, limits, variables, purpose)
-    execution = lab.sandbox.run(job)
+    execution = lab.sandbox.run(replace(job, outputs=aside))
     aside.mkdir(parents=True, exist_ok=True)
     aside.rename(folder)
     return execution

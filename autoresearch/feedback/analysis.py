@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch.records import Floor, Measurement, Outcome, Task, Trial, Verdict
+from autoresearch.records import Ended, Floor, Measurement, Outcome, Task, Trial, Verdict
 
 MIN_EXAMPLES = 20  # fewer say nothing about the examples not seen
 CONFIDENCE = 0.95
@@ -54,6 +54,8 @@ def _judge(trial: Trial, floor: Floor, task: Task) -> Verdict:
     pairs = _pairs(trial.measurements, floor.measurements)
     if not pairs:
         return _failed(floor, _why_failed(trial))
+    if pairs[0][0].execution.ended is Ended.behind:
+        return _behind(floor, pairs[0][0].execution.reason)
     lost = [idea.seed for idea, _ in pairs if idea.value is None]
     if lost:
         return _failed(floor, f"ran with the screening seed but gave no score with seed {lost[0]}")
@@ -150,6 +152,21 @@ def _failed(floor: Floor, reason: str) -> Verdict:
         seeds=0,
         test="none: no score",
         reason=reason,
+    )
+
+
+def _behind(floor: Floor, reason: str) -> Verdict:
+    """An idea whose first run was ended: it has no score, only what it reported of itself."""
+    return Verdict(
+        outcome=Outcome.declined,
+        score=None,
+        effect=None,
+        interval=None,
+        p=None,
+        alpha=floor.alpha,
+        seeds=0,
+        test="none: stopped early on what the program reported as it went",
+        reason=f"{reason}, as it went (self-reported)",
     )
 
 

@@ -1,7 +1,6 @@
 """From a failed attempt to what the model is told of it."""
 
 import re
-from collections.abc import Mapping
 
 from autoresearch.practice.crashes import (
     PLACES,
@@ -12,8 +11,7 @@ from autoresearch.practice.crashes import (
     places_of,
     steady,
 )
-from autoresearch.records import Execution, Failure, Measurement, Place
-from autoresearch.sourcecode import syntax_tree
+from autoresearch.records import Ended, Execution, Failure, Measurement, Place
 
 DETAIL = 6000  # characters of traceback or output shown
 LAST_LINES = 12
@@ -21,27 +19,11 @@ _STACKS = re.compile(r"^(?:Timeout \(|Fatal Python error: )", re.MULTILINE)
 _STACK_LINE = re.compile(r'File "/work/([^"]+)", line (\d+) in (\S+)')
 
 
-def check_syntax(sources: Mapping[str, str]) -> Failure | None:
-    """The first syntax error among Python files, before anything is run."""
-    for path, text in sorted(sources.items()):
-        if not path.endswith(".py"):
-            continue
-        try:
-            syntax_tree(text, path)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            line = getattr(error, "lineno", None) or 1
-            around = text.splitlines()[max(0, line - 3) : line + 2]
-            numbered = [f"{max(0, line - 3) + i + 1:4} | {code}" for i, code in enumerate(around)]
-            message = f"{path}, line {line}: {getattr(error, 'msg', None) or error or type(error).__name__}"
-            return Failure(stage="syntax", message=message, detail="\n".join(numbered))
-    return None
-
-
 def failure_of(measured: Measurement, crash: Crash | None = None) -> Failure | None:
     """Why a measurement has no score, or None when it has one. `crash` is what its witness wrote."""
     execution = measured.execution
-    if measured.value is not None:
-        return None
+    if measured.value is not None or execution.ended is Ended.behind:
+        return None  # one that was clearly behind did what it was to do
     if measured.score is not None:
         message = _line(measured.score.reason)
         detail, mark = _with_output(crash, execution, ""), fingerprint("score", message, ())

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from autoresearch.records import Execution, Limits, Record
+from autoresearch.records import Ended, Execution, Limits, Record
 
 Purpose = Literal["experiment", "scorer", "recipe", "probe"]
+Stop = tuple[Ended, str]  # how and why, in one line, an experiment is ended before its time
+Follow = Callable[[bytes], Stop | None]  # reads along what it prints, in any pieces
 Note = Callable[[str], None]  # is told what a person should know
 Watch = Callable[[Path], AbstractContextManager[None]]  # shows a build's log while it grows
 
@@ -45,7 +47,8 @@ class Job:
     `inputs` are host folders, mounted read-only: the command sees the folder `data` as the path in
     $DATA (which is /data wherever the backend has a mount namespace); it starts in the folder `work`.
     `outputs` is a host folder, made if missing, that receives the regular files the command left in
-    $OUT, and nothing else. `variables` are added to an otherwise minimal environment.
+    $OUT, and nothing else. `variables` are added to an otherwise minimal environment. `follow` is given
+    what it prints on standard output while it runs, and may ask for its end.
     """
 
     environment: Environment
@@ -55,6 +58,7 @@ class Job:
     limits: Limits
     variables: Mapping[str, str] = field(default_factory=dict)
     purpose: Purpose = "experiment"  # for the ledger; a probe waits for no lease
+    follow: Follow | None = None
 
 
 class Sandbox(Protocol):

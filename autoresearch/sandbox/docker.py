@@ -38,7 +38,7 @@ from autoresearch.sandbox.engine import OWNER, Engine, frames
 from autoresearch.sandbox.gpus import Gpu, enough_gpus
 from autoresearch.sandbox.images import PREFIX, docker_environment
 from autoresearch.sandbox.leases import lease
-from autoresearch.sandbox.protocol import Reply, Request, with_files
+from autoresearch.sandbox.protocol import STOP, Reply, Request, with_files
 from autoresearch.sandbox.results import collect_tar
 from autoresearch.sandbox.scratch import (
     check_readable,
@@ -116,7 +116,6 @@ class Docker:
             execution = self._converse(started, job, archive)
             if archive.tell() == 0:
                 return execution
-            archive.seek(0)
             return with_files(execution, lambda: collect_tar(archive, job.outputs, job.limits))
 
     def _leased(self, job: Job) -> contextlib.AbstractContextManager[tuple[Gpu, ...]]:
@@ -223,7 +222,7 @@ class Docker:
             rlimits={"fsize": job.limits.file, "core": 0},
             container={"out": OUT, "disk": job.limits.disk},
         )
-        reply = Reply(request, archive)
+        reply = Reply(request, archive, job.follow)
         began = time.monotonic()
         try:
             lost = _read(started.connection, reply)
@@ -260,6 +259,9 @@ def _read(connection: socket.socket, reply: Reply) -> str:
         for kind, data in frames(connection, deadline):
             if kind == 1 and not reply.feed(data):
                 return "it did not keep to the protocol"
+            if reply.wants_stop():
+                with contextlib.suppress(ConnectionError):  # it has just ended by itself
+                    connection.sendall(STOP)
             if kind == 2:
                 complaint += data[: max(0, 2000 - len(complaint))]
     except TimeoutError:

@@ -19,11 +19,11 @@ from typing import IO, Any
 from autoresearch.config import SandboxSettings
 from autoresearch.errors import BadInput, SandboxError
 from autoresearch.records import Execution, Limits
-from autoresearch.sandbox import Environment, Job, Watch, show_nothing
+from autoresearch.sandbox import Environment, Follow, Job, Watch, show_nothing
 from autoresearch.sandbox.confine import closed_folder, landlock_version
 from autoresearch.sandbox.host import check_landlock, experiment_user, find_bubblewrap
 from autoresearch.sandbox.leases import processors
-from autoresearch.sandbox.protocol import Reply, Request, with_files
+from autoresearch.sandbox.protocol import STOP, Reply, Request, with_files
 from autoresearch.sandbox.results import collect, collect_tar
 from autoresearch.sandbox.scratch import check_readable, remove_abandoned, scratch
 from autoresearch.sandbox.shelf import Shelf, cache_folder
@@ -116,10 +116,11 @@ class Local(_Here):
         out = {"out": view.variables["OUT"], "disk": job.limits.disk}
         request = _request(job, view, disk=disk, container=out, **walls)
         with tempfile.TemporaryFile(buffering=0) as archive:
-            execution = view.neutral(_converse(self.name, view.arguments, request, archive))
+            execution = view.neutral(
+                _converse(self.name, view.arguments, request, archive, job.follow)
+            )
             if archive.tell() == 0:
                 return execution
-            archive.seek(0)
             return with_files(execution, lambda: collect_tar(archive, job.outputs, job.limits))
 
 
@@ -150,7 +151,7 @@ class Plain(_Here):
 def _run_in_folder(name: str, job: Job, view: View, folder: Path, **walls: Any) -> Execution:
     disk = {"folders": [str(folder)], "bytes": job.limits.disk, "entries": ENTRIES}
     request = _request(job, view, disk=disk, **walls)
-    execution = view.neutral(_converse(name, view.arguments, request, None))
+    execution = view.neutral(_converse(name, view.arguments, request, None, job.follow))
     return with_files(execution, lambda: collect(folder / "out", job.outputs, job.limits))
 
 
@@ -199,10 +200,14 @@ def _check_job(job: Job) -> None:
 
 
 def _converse(
-    name: str, arguments: list[str], request: Request, archive: IO[bytes] | None
+    name: str,
+    arguments: list[str],
+    request: Request,
+    archive: IO[bytes] | None,
+    follow: Follow | None,
 ) -> Execution:
     """Start a supervisor, give it its request, read to its status, and see it end."""
-    reply, started = Reply(request, archive), time.monotonic()
+    reply, started = Reply(request, archive, follow), time.monotonic()
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
             arguments,
@@ -241,6 +246,10 @@ def _read(process: subprocess.Popen[bytes], reply: Reply) -> str:
                 return ""
             if not reply.feed(data):
                 return "" if reply.status else "it did not keep to the protocol"
+            if reply.wants_stop():
+                with contextlib.suppress(BrokenPipeError):  # it has just ended by itself
+                    process.stdin.write(STOP)
+                    process.stdin.flush()
     return "its supervisor did not answer in time"
 
 

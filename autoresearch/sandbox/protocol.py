@@ -10,12 +10,14 @@ from typing import IO, Any
 
 from autoresearch.errors import SandboxError
 from autoresearch.records import Ended, Execution, Limits
+from autoresearch.sandbox import Follow, Stop
 from autoresearch.sandbox.results import Refused
 
 KEPT = 65536  # bytes kept of the head, and as many of the tail, of stdout and of stderr
 HEADER = 5
 ROOM = 2**26  # bytes that an archive may be larger than what is in it
 LARGEST = 65536  # bytes of a frame's payload
+STOP = b"stop\n"  # asks a supervisor for the experiment's end
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,18 @@ class _Kept:
 class Reply:
     """Collects the supervisor's frames as they come, in any pieces, in bounded memory.
 
-    `archive` receives the tar stream of a container's $OUT; without it there is none.
+    `archive` receives the tar stream of a container's $OUT; without it there is none. `follow` reads
+    what the experiment prints; see `Job`.
     """
 
-    def __init__(self, request: Request, archive: IO[bytes] | None = None) -> None:
-        self.request, self.archive = request, archive
+    def __init__(
+        self, request: Request, archive: IO[bytes] | None = None, follow: Follow | None = None
+    ) -> None:
+        self.request, self.archive, self.follow = request, archive, follow
         self.status: dict[str, Any] | None = None
         self.begun = False  # whether anything has come at all
+        self._stop: Stop | None = None  # once whoever reads along has said that it should end
+        self._asked = False
         self._streams = {b"o": _Kept(), b"e": _Kept()}
         self._partial = bytearray()
 
@@ -101,6 +108,12 @@ class Reply:
                 return False
         return self.status is None
 
+    def wants_stop(self) -> bool:
+        """Whether the supervisor has to be told now, once, to end the experiment."""
+        first = self._stop is not None and not self._asked and self.status is None
+        self._asked = self._asked or first
+        return first
+
     def _take(self, kind: bytes, payload: bytes) -> bool:
         if kind == b"s":
             status = json.loads(payload)
@@ -110,6 +123,8 @@ class Reply:
         if kind == b"t":
             return self._keep(payload)
         self._streams[kind].add(payload)
+        if kind == b"o" and self.follow and self._stop is None:
+            self._stop = self.follow(payload)
         return sum(kept.total for kept in self._streams.values()) <= self.request.limits.output
 
     def _keep(self, payload: bytes) -> bool:
@@ -155,7 +170,10 @@ class Reply:
             "disk": (Ended.disk, f"killed: {status.get('detail')} ({size(limits.disk)})"),
             "orphaned": (Ended.lost, "cancelled: the orchestrator let go"),
             "lost": (Ended.lost, ""),
+            "stopped": (Ended.lost, "cancelled"),
         }
+        if status["why"] == "stopped" and self._stop:
+            return self._stop
         if status["why"] != "exited":
             return reasons[status["why"]]
         number = status["signal"]

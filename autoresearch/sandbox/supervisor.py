@@ -4,8 +4,8 @@ Run as `python3 -I -S <folder>/supervisor.py` with nothing but the standard libr
 `watch.py`, `confine.py` and `syscalls.py`: as PID 1 of the sandbox's pid namespace, or (without
 namespaces) as the subreaper of everything the experiment starts.
 
-In: one JSON line on standard input, then silence. End of file there means that the orchestrator let
-go or died: everything is killed.
+In: one JSON line on standard input, then silence. Anything more asks for the experiment's end; end of
+file means that the orchestrator let go or died: everything is killed.
 
     nonce        str, repeated in the status; the experiment has no way to see it
     command      list of str; the first word is looked up in the PATH of `environment`
@@ -27,7 +27,7 @@ writes to pipes of its own and never holds the supervisor's descriptors, so it c
     b"t"         with `container`: a tar stream of what it left in $OUT
     b"s"         the last one: JSON status
 
-    nonce, why ("exited", "timeout", "memory", "disk", "output", "orphaned", "setup"), detail (str),
+    nonce, why ("exited", "timeout", "memory", "disk", "output", "stopped", "orphaned", "setup"), detail (str),
     exit_code, signal (int or null), seconds, cpu_seconds (float), peak_memory (int, bytes, null when
     not known), left_behind (processes still alive when the command itself had ended)
 
@@ -134,8 +134,8 @@ class Experiment:
             [0, self.wake, *sources], [1] if self.pending else [], [], timeout
         )
         try:
-            if 0 in ready and not os.read(0, CHUNK):
-                self._end("orphaned")
+            if 0 in ready:
+                self._end("stopped" if os.read(0, CHUNK) else "orphaned")
             if free:
                 del self.pending[: os.write(1, self.pending[:CHUNK])]
         except BlockingIOError:

@@ -119,7 +119,7 @@ class Memory:
     as its own. Both cost a walk through the page tables."""
 
     def __init__(self, limit: int) -> None:
-        self.limit, self.available = limit, _available()
+        self.limit, self.before = limit, _meminfo()
 
     def used(self) -> int:
         processes = alive()
@@ -127,18 +127,23 @@ class Memory:
         total = sum(resident.values())
         if total > self.limit:
             return sum(_proportional(process, resident[process]) for process in processes)
-        lost = self.available - _available()
+        lost = self._lost()
         if lost > self.limit:
             hidden = [_hidden(process) for process in processes]
             total += sum(lost if each is None else each for each in hidden)
         return total
 
+    def _lost(self) -> int:
+        """What the machine has less of, or more in shared pages, which what others free cannot hide."""
+        now = _meminfo()
+        less = self.before[b"MemAvailable:"] - now[b"MemAvailable:"]
+        return max(less, now[b"Shmem:"] - self.before[b"Shmem:"])
 
-def _available() -> int:
-    for line in _read("/proc/meminfo").splitlines():
-        if line.startswith(b"MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
+
+def _meminfo() -> dict[bytes, int]:
+    """Bytes of the whole machine by what they are."""
+    lines = (line.split() for line in _read("/proc/meminfo").splitlines())
+    return {words[0]: int(words[1]) * 1024 for words in lines}
 
 
 def _hidden(process: int) -> int | None:
@@ -241,15 +246,11 @@ class Disk:
         return self._too_many(entries)
 
     def _free(self) -> int:
-        return sum(_free_bytes(folder) for folder in self.folders[:1])
+        found = os.statvfs(self.folders[0])
+        return found.f_bfree * found.f_frsize
 
     def _free_entries(self) -> int:
-        return sum(os.statvfs(folder).f_ffree for folder in self.folders[:1])
-
-
-def _free_bytes(folder: str) -> int:
-    found = os.statvfs(folder)
-    return found.f_bfree * found.f_frsize
+        return os.statvfs(self.folders[0]).f_ffree
 
 
 def _used_entries(folder: str) -> int:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from autoresearch.sandbox.confine import closed_folder
 from tests.attacks.stage import Stage
@@ -19,6 +19,7 @@ NOBODY = "65534"
 Verdict = tuple[str, list[str]]
 
 
+@runtime_checkable
 class Shooting(Protocol):
     def begin(self, names: Iterable[str]) -> None: ...
     def verdict(self, name: str) -> Verdict: ...

@@ -1,5 +1,6 @@
 """Hostile programs against every sandbox, judged by what the host sees afterwards."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -29,28 +30,50 @@ def open_gallery(backend: str, folder: Path) -> Shooting:
     return AsPlainUser(backend, folder)
 
 
-@pytest.fixture(scope="session")
-def gallery(request: pytest.FixtureRequest) -> Iterator[Shooting]:
-    backend = request.param
-    chosen = [
-        item.callspec.params["name"]
-        for item in request.session.items
-        if getattr(item, "callspec", None) and item.callspec.params.get("gallery") == backend
-        if item.callspec.params.get("name", AFTER) != AFTER
-    ]
-    with tempfile.TemporaryDirectory(prefix=f"attacks-{backend}-") as folder:
+class Galleries:
+    """One gallery at a time. Opening one begins all of its attacks that were chosen, so it must not be
+    opened twice: pytest would do that for a fixture with two parameters."""
+
+    def __init__(self, chosen: dict[str, list[str]]) -> None:
+        self.chosen, self.backend = chosen, ""
+        self.held = contextlib.ExitStack()
+
+    def of(self, backend: str) -> Shooting:
+        if backend != self.backend:
+            self.held.close()
+            self.backend = backend
+            self.opened = self._open(backend)
+        if isinstance(self.opened, Shooting):
+            return self.opened
+        pytest.skip(self.opened)
+
+    def _open(self, backend: str) -> Shooting | str:
+        """The gallery, or why there is none here."""
+        folder = tempfile.TemporaryDirectory(prefix=f"attacks-{backend}-")
         try:
-            opened = open_gallery(backend, Path(folder))
+            opened = open_gallery(backend, Path(self.held.enter_context(folder)))
         except SandboxError as absent:
             needed = "BUBBLEWRAP" if "bubblewrap" in backend else "LANDLOCK"
             if os.environ.get(f"AUTORESEARCH_REQUIRE_{needed}") == "1":
                 raise
-            pytest.skip(f"NO {needed}: {absent}")
-        try:
-            opened.begin(chosen)
-            yield opened
-        finally:
-            opened.close()
+            return f"NO {needed}: {absent}"
+        except pytest.skip.Exception as absent:
+            return str(absent)
+        self.held.callback(opened.close)
+        opened.begin(self.chosen[backend])
+        return opened
+
+
+@pytest.fixture(scope="session")
+def galleries(request: pytest.FixtureRequest) -> Iterator[Galleries]:
+    chosen: dict[str, list[str]] = {backend: [] for backend in BACKENDS}
+    for item in request.session.items:
+        given = getattr(item, "callspec", None) and item.callspec.params
+        if given and "backend" in given and given.get("name", AFTER) in ATTACKS:
+            chosen[given["backend"]].append(given["name"])
+    opened = Galleries(chosen)
+    with contextlib.closing(opened.held):
+        yield opened
 
 
 AFTER = "nothing is left of all of them"
@@ -63,20 +86,18 @@ TRIED["none"] = tuple(
 )
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "gallery" in metafunc.fixturenames:
-        # In this order, one gallery after the other: opening one begins all of its attacks.
-        pairs = [(backend, name) for backend, names in TRIED.items() for name in (*names, AFTER)]
-        metafunc.parametrize(("gallery", "name"), pairs, indirect=["gallery"])
+# One gallery after the other.
+SHOTS = [(backend, name) for backend, names in TRIED.items() for name in (*names, AFTER)]
 
 
+@pytest.mark.parametrize(("backend", "name"), SHOTS)
 def test_an_attack_achieves_what_the_table_says_and_no_more(
-    gallery: Shooting, name: str, request: pytest.FixtureRequest
+    galleries: Galleries, backend: str, name: str
 ) -> None:
+    gallery = galleries.of(backend)
     if name == AFTER:
         assert gallery.left() == []
         return
-    backend = request.node.callspec.params["gallery"]
     verdict, problems = gallery.verdict(name)
     wanted = ATTACKS[name].verdict(backend)
     assert verdict == wanted, f"{backend}: {name} must not {ATTACKS[name].must_not}: {problems}"

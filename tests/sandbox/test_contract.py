@@ -10,11 +10,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from autoresearch.records import Ended
+from autoresearch.sandbox import Stop
 from autoresearch.sandbox.confine import closed_folder
 from autoresearch.sandbox.probe import probe
 from autoresearch.sandbox.scratch import remove_abandoned
@@ -546,3 +548,39 @@ def test_the_local_sandboxes_keep_the_contract_for_a_plain_user(users_folder: Pa
         command, env=environment, cwd=HERE.parents[2], capture_output=True, text=True, timeout=250
     )
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+
+
+# --- ended by whoever reads along ---------------------------------------------------------------
+
+
+def test_a_job_is_ended_when_its_follower_says_so(backend: Backend) -> None:
+    seen = bytearray()
+
+    def follow(data: bytes) -> Stop | None:
+        seen.extend(data)
+        return (Ended.behind, "stopped: too slow") if b"line 3\n" in seen else None
+
+    program = """
+        import os, time
+        if os.fork() == 0:
+            time.sleep(60)
+        for number in range(600):
+            print("line", number, flush=True)
+            time.sleep(0.05)
+    """
+    began = time.monotonic()
+    execution = backend.sandbox.run(replace(backend.job(program), follow=follow))
+    assert (execution.ended, execution.reason) == (Ended.behind, "stopped: too slow")
+    assert not execution.succeeded and execution.exit_code is None
+    assert execution.stdout.startswith("line 0\nline 1\nline 2\nline 3\n")
+    assert 0.1 < execution.seconds < 10 and time.monotonic() - began < 20
+    assert execution.cpu_seconds is not None
+    assert execution.files == () and backend.run("print(1)").succeeded
+
+
+def test_a_job_that_has_ended_by_itself_was_not_ended_by_its_follower(backend: Backend) -> None:
+    job = replace(backend.job("print('over')"), follow=lambda data: (Ended.behind, "too late"))
+    executions = [backend.sandbox.run(job) for _ in range(5)]
+    for execution in executions:
+        assert execution.ended in (Ended.exited, Ended.behind)
+        assert execution.stdout == "over\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.records import Limits
-from autoresearch.sandbox.results import Refused, collect, collect_tar, read_json
+from autoresearch.sandbox.results import MOST_FILES, Refused, collect, collect_tar, read_json
 
 LIMITS = Limits(disk=2**20, file=2**19)
 
@@ -163,6 +163,15 @@ def test_an_archive_with_anything_else_is_refused(
     assert not [path for path in target.parent.rglob("*") if path.is_file()]
 
 
+def test_too_many_members_are_refused_before_one_is_written(target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    before = target.stat().st_mtime_ns
+    many = archive(*(member(str(number), b"") for number in range(MOST_FILES + 1)))
+    with pytest.raises(Refused, match="more than"):
+        collect_tar(many, target, LIMITS)
+    assert target.stat().st_mtime_ns == before
+
+
 def test_an_archive_that_is_cut_or_endless_is_refused(target: Path) -> None:
     whole = archive(member("one", b"1" * 5000)).getvalue()
     with pytest.raises(Refused):
@@ -170,6 +179,9 @@ def test_an_archive_that_is_cut_or_endless_is_refused(target: Path) -> None:
 
     class Endless(io.RawIOBase):
         given = 0
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            return 0
 
         def read(self, size: int = -1) -> bytes:
             self.given += size

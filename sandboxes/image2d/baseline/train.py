@@ -15,6 +15,7 @@ EPOCHS = 20
 BATCH_SIZE = 50
 LEARNING_RATE = 0.02
 MOMENTUM = 0.9
+SHOWN = 200
 
 
 def read_data(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,12 +49,20 @@ def make_model() -> nn.Module:
 def train(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
     optimiser = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
     model.train()
-    for _ in range(EPOCHS):
+    for epoch in range(EPOCHS):
         for batch in torch.randperm(len(images)).split(BATCH_SIZE):
             loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+        report(model, images, labels, epoch + 1)
+
+
+def report(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epoch: int) -> None:
+    """The accuracy so far on some of the training images: a run that is clearly behind is ended."""
+    right = predict(model, images[:SHOWN]) == labels[:SHOWN]
+    print(f"progress: {epoch}/{EPOCHS} {right.float().mean():.4f}", flush=True)
+    model.train()
 
 
 @torch.no_grad()

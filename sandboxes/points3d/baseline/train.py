@@ -13,6 +13,7 @@ WIDTH = 32
 EPOCHS = 30
 BATCH_SIZE = 25
 LEARNING_RATE = 0.003
+SHOWN = 200
 
 
 def read_data(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,12 +49,20 @@ class PointNet(nn.Module):
 def train(model: nn.Module, points: torch.Tensor, labels: torch.Tensor) -> None:
     optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     model.train()
-    for _ in range(EPOCHS):
+    for epoch in range(EPOCHS):
         for batch in torch.randperm(len(points)).split(BATCH_SIZE):
             loss = nn.functional.cross_entropy(model(points[batch]), labels[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+        report(model, points, labels, epoch + 1)
+
+
+def report(model: nn.Module, points: torch.Tensor, labels: torch.Tensor, epoch: int) -> None:
+    """The accuracy so far on some of the training clouds: a run that is clearly behind is ended."""
+    right = predict(model, points[:SHOWN]) == labels[:SHOWN]
+    print(f"progress: {epoch}/{EPOCHS} {right.float().mean():.4f}", flush=True)
+    model.train()
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ EMBEDDING = 32
 EPOCHS = 8
 BATCH_SIZE = 32
 LEARNING_RATE = 0.003
+SHOWN = 200
 
 
 def read_data(folder: Path) -> tuple[list[str], torch.Tensor, list[str]]:
@@ -60,13 +61,23 @@ class MeanOfWords(nn.Module):
 def train(model: nn.Module, sentences: list[torch.Tensor], labels: torch.Tensor) -> None:
     optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     model.train()
-    for _ in range(EPOCHS):
+    for epoch in range(EPOCHS):
         for batch in torch.randperm(len(sentences)).split(BATCH_SIZE):
             scores = model([sentences[place] for place in batch])
             loss = nn.functional.cross_entropy(scores, labels[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+        report(model, sentences, labels, epoch + 1)
+
+
+def report(
+    model: nn.Module, sentences: list[torch.Tensor], labels: torch.Tensor, epoch: int
+) -> None:
+    """The accuracy so far on some of the training sentences: a run that is clearly behind is ended."""
+    right = predict(model, sentences[:SHOWN]) == labels[:SHOWN]
+    print(f"progress: {epoch}/{EPOCHS} {right.float().mean():.4f}", flush=True)
+    model.train()
 
 
 @torch.no_grad()

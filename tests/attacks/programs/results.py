@@ -23,9 +23,10 @@ def not_late(shot: Shot) -> Iterator[str]:
         yield f"predictions read {found}"
 
 
-def door(name: str, must_not: str, program: str) -> Attack:
+def door(name: str, must_not: str, program: str, seconds: float = 12.0) -> Attack:
     program = "os.chdir(OUT)\n" + program + "\nopen('good.txt', 'w').close()\n"
-    return Attack(name, must_not, program, nothing_came, ends=DOOR, fails=True)
+    limits = {"timeout": seconds}
+    return Attack(name, must_not, program, nothing_came, limits, ends=DOOR, fails=True)
 
 
 ATTACKS = (
@@ -81,9 +82,10 @@ if not made:
         "names that run backwards", "look like another name", "open('a\\u202egpj.exe', 'w').close()"
     ),
     door(
-        "20,000 small files",
+        "11,000 small files",
         "drown the host in entries",
-        "for number in range(20000):\n    os.close(os.open(str(number), os.O_CREAT))",
+        "for number in range(11000):\n    os.close(os.open(str(number), os.O_CREAT))",
+        seconds=60.0,  # a busy disk takes a millisecond for each
     ),
     door("deep folders", "have the host recurse without end", "os.makedirs('d/' * 60)"),
     Attack(

@@ -135,6 +135,7 @@ predict([9.0] * len(POOL))
 if os.fork() == 0:
     os.setsid()
     os.closerange(0, 3)
+    time.sleep(1)  # long after the command has ended: until then it may write what it likes
     while True:
         predict([0.0] * len(POOL))
 """,
