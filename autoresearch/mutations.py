@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from autoresearch.alternatives import OPTIONS, UNTOUCHABLE, nearby, scale_of
 from autoresearch.records import Edit
-from autoresearch.rewrites import additions, replacements
+from autoresearch.rewrites import additions, parses_with, replacements
 from autoresearch.sourcecode import Change, Source, called, rewritten
 from autoresearch.textedits import applied, edits_between
 
@@ -81,7 +81,7 @@ def _slug(change: Change) -> str:
 def _mutation(source: Source, change: Change) -> Mutation | None:
     new = rewritten(source.text, change.places)
     edits = edits_between(source.path, source.text, new)
-    if not edits or applied(source.text, edits) != new or not source.parses_with(change.places):
+    if not edits or applied(source.text, edits) != new or not parses_with(source, change.places):
         return None
     slug = _slug(change)
     line = source.text.count("\n", 0, change.places[0][0]) + 1

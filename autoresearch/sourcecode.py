@@ -3,14 +3,11 @@
 import ast
 import threading
 import warnings
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from operator import attrgetter
 
 _parsing = threading.Lock()
-_LINE = attrgetter("lineno")
 
 
 def syntax_tree(text: str, path: str = "<code>") -> ast.Module:
@@ -61,16 +58,6 @@ class Source:
     def parse(cls, path: str, text: str) -> "Source | None":
         """None when it is not Python, or its lines are not ended by a plain line feed."""
         return _parsed(path, text)
-
-    def parses_with(self, places: Sequence[Place]) -> bool:
-        """Whether the text parses with the places replaced; read are the top-level statements there."""
-        decorated = (min([n, *getattr(n, "decorator_list", [])], key=_LINE) for n in self.tree.body)
-        starts = [self.starts[node.lineno - 1] for node in decorated]
-        firsts = bisect_right(starts, min(start for start, _, _ in places))
-        lasts = bisect_right(starts, max(end for _, end, _ in places))
-        low, high = [0, *starts][firsts if firsts > 1 else 0], [*starts, len(self.text)][lasts]
-        inside = [(start - low, end - low, new) for start, end, new in places]
-        return _tree(self.path, rewritten(self.text[low:high], inside)) is not None
 
     @cached_property
     def lines(self) -> list[str]:
@@ -156,12 +143,8 @@ class Source:
 def _parsed(path: str, text: str) -> Source | None:
     if not path.endswith(".py") or "\r" in text or "\f" in text:
         return None
-    return Source(path, text, tree) if (tree := _tree(path, text)) else None
-
-
-def _tree(path: str, text: str) -> ast.Module | None:
     try:
-        return syntax_tree(text, path)
+        return Source(path, text, syntax_tree(text, path))
     except (SyntaxError, ValueError, RecursionError):
         return None
 

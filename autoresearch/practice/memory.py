@@ -143,5 +143,6 @@ def diff_of(patch: Patch) -> str:
     for edit in patch.edits:
         before, after = edit.search.splitlines(), edit.replace.splitlines()
         lines = list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]
-        parts += [f"--- {edit.path}", *(line for line in lines if not line.startswith("@@"))]
+        done = "" if edit.action == "edit" else f" ({edit.action} {edit.target}".rstrip() + ")"
+        parts += [f"--- {edit.path}{done}", *(line for line in lines if not line.startswith("@@"))]
     return "\n".join(parts)
