@@ -1,0 +1,224 @@
+"""What the interpreter and the installed libraries know about an exception: names that are alike, and the
+signatures of what was called. Nothing that the experiment wrote is called. Standard library only."""
+
+import sys
+
+ALIKE = 3  # names
+NAMES = 2000  # that are compared
+SIGNATURES = 2
+TEXT = 240  # characters of a signature
+_UNKNOWN = object()
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ast
+    from types import FrameType
+    from typing import Any
+
+
+def hints(error: BaseException, frame: "FrameType | None") -> "list[str]":
+    """What Python would ask: did you mean this name, did you forget to import that module?"""
+    name = getattr(error, "name", None)
+    if isinstance(error, NameError) and frame is not None:
+        return _of_name(_missing_name(error), frame)
+    if isinstance(error, AttributeError) and isinstance(name, str):
+        return _did_you_mean(name, _attributes(getattr(error, "obj", None)))
+    if isinstance(error, ModuleNotFoundError):
+        return _of_module(str(name or ""), frame)
+    if isinstance(error, ImportError):
+        return _of_import(error, str(name or ""))
+    if type(error) is KeyError and frame is not None:
+        return _of_key(error, frame)
+    return []
+
+
+def _missing_name(error: NameError) -> str:
+    import re
+
+    quoted = re.search(r"'(\w+)'", str(error))
+    return getattr(error, "name", None) or (quoted[1] if quoted else "")
+
+
+def _of_name(name: str, frame: "FrameType") -> "list[str]":
+    known = {*frame.f_locals, *frame.f_globals, *dir(__builtins__)}
+    owner = frame.f_locals.get("self")
+    if owner is not None and name in _attributes(owner):
+        return [f"Did you mean: self.{name}?"]
+    if name in sys.stdlib_module_names:
+        return [f"Did you forget to import {name}?"]
+    return _did_you_mean(name, known)
+
+
+def _of_module(name: str, frame: "FrameType | None") -> "list[str]":
+    top, _, below = name.rpartition(".")
+    if below and top in sys.modules:
+        import pkgutil
+
+        path = list(getattr(sys.modules[top], "__path__", ()))
+        found = [f"{top}.{each.name}" for each in pkgutil.iter_modules(path)]
+        return _did_you_mean(name, set(found))
+    tops = {each.partition(".")[0] for each in sys.modules}
+    return _did_you_mean(name, {*sys.stdlib_module_names, *tops, *_beside(frame)} - {name})
+
+
+def _beside(frame: "FrameType | None") -> "set[str]":
+    """The program's own modules."""
+    import os
+
+    folder = os.path.dirname(os.path.abspath(frame.f_code.co_filename)) if frame else ""
+    files = os.listdir(folder) if os.path.isdir(folder) else []
+    return {file[:-3] for file in files[:NAMES] if file.endswith(".py")}
+
+
+def _of_import(error: ImportError, name: str) -> "list[str]":
+    import re
+
+    module = sys.modules.get(name)
+    wanted = getattr(error, "name_from", None)  # from Python 3.12 on
+    if wanted is None:
+        quoted = re.search(r"cannot import name '(\w+)'", str(error))
+        wanted = quoted[1] if quoted else ""
+    return _did_you_mean(wanted, _attributes(module)) if module is not None else []
+
+
+def _of_key(error: KeyError, frame: "FrameType") -> "list[str]":
+    """The keys of the dictionaries of the frame that are like the one that is missing."""
+    import os
+
+    key = error.args[0] if error.args else None
+    if type(key) is not str:
+        return []
+    tables = [value for value in frame.f_locals.values() if type(value) is dict]
+    known = {each for table in tables for each in list(table)[:NAMES] if type(each) is str}
+    return _did_you_mean(key, known or set(os.environ))
+
+
+def _did_you_mean(name: str, known: "set[str]") -> "list[str]":
+    import difflib
+
+    choice = sorted(each for each in known if type(each) is str and each != name)[:NAMES]
+    found = difflib.get_close_matches(name[:80], choice, ALIKE, 0.7)
+    return [f"Did you mean: {', '.join(found)}?"] if name and found else []
+
+
+def _attributes(owner: object) -> "set[str]":
+    """The names that an object and its classes have, without asking it."""
+    names: set[str] = set()
+    for each in type.mro(owner) if isinstance(owner, type) else type.mro(type(owner)):
+        names |= set(type.__getattribute__(each, "__dict__"))
+    own = _dictionary(owner)
+    names |= set(own)
+    for group in ("_modules", "_parameters", "_buffers"):  # where torch keeps them
+        if type(own.get(group)) is dict:
+            names |= set(own[group])
+    return {name for name in names if type(name) is str and not name.startswith("__")}
+
+
+def _dictionary(owner: object) -> "dict[str, Any]":
+    try:
+        own = object.__getattribute__(owner, "__dict__")
+    except (AttributeError, TypeError):
+        return {}
+    return own if type(own) is dict else {}
+
+
+# --- signatures ---------------------------------------------------------------------------------
+
+
+def signatures(statement: str, frame: "FrameType", work: str) -> "list[str]":
+    """The signatures of the library functions and classes that a statement calls, the outer ones first."""
+    import ast
+
+    tree = _parsed(statement)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)] if tree else []
+    found: list[str] = []
+    for call in calls[:12]:
+        value = _value(call.func, frame)
+        if value is not _UNKNOWN and not _is_own(value, work):
+            text = _signature(ast.unparse(call.func), value)
+            if text and text not in found:
+                found.append(text)
+    return found[:SIGNATURES]
+
+
+def _parsed(statement: str) -> "ast.AST | None":
+    import ast
+    import textwrap
+
+    text = textwrap.dedent(statement)
+    for each in (text, text.rstrip(":") + ": pass", f"({text}\n)", text.partition("return ")[2]):
+        try:
+            return ast.parse(each)
+        except (SyntaxError, ValueError):
+            continue
+    return None
+
+
+def _value(node: "ast.AST", frame: "FrameType") -> object:
+    """What a name or an attribute stands for, looked up and never computed."""
+    import ast
+
+    if isinstance(node, ast.Name):
+        for names in (frame.f_locals, frame.f_globals):
+            if node.id in names:
+                return names[node.id]
+        return _UNKNOWN
+    if isinstance(node, ast.Attribute):
+        owner = _value(node.value, frame)
+        return _UNKNOWN if owner is _UNKNOWN else _attribute(owner, node.attr)
+    return _UNKNOWN
+
+
+def _attribute(owner: object, name: str) -> object:
+    own = _dictionary(owner)
+    if name in own:
+        return own[name]
+    modules = own.get("_modules")
+    if type(modules) is dict and name in modules:
+        return modules[name]
+    for kind in type.mro(owner) if isinstance(owner, type) else type.mro(type(owner)):
+        members = type.__getattribute__(kind, "__dict__")
+        if name in members:
+            return members[name]
+    return _UNKNOWN
+
+
+def _is_own(value: object, work: str) -> bool:
+    """Whether the program defines it, or it is an object of a class that the program defines."""
+    kind = value if isinstance(value, type) or hasattr(type(value), "__code__") else type(value)
+    named = _module_of(value) or _module_of(kind)
+    file = getattr(sys.modules.get(named), "__file__", None) or ""
+    return named == "__main__" or file.startswith(work)
+
+
+def _module_of(value: object) -> str:
+    """Of functions, classes and the like; "" of what has none."""
+    if isinstance(value, type):
+        found = type.__getattribute__(value, "__dict__").get("__module__")
+    else:
+        import types
+
+        plain = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+        found = value.__module__ if isinstance(value, plain) else None
+    return found if type(found) is str else ""
+
+
+def _signature(name: str, value: object) -> str:
+    """NAME(parameters) of a function or class of a library; of compiled ones the head of their text."""
+    import inspect
+    import re
+    import types
+
+    if isinstance(value, staticmethod | classmethod):
+        value = value.__func__
+    known = (types.FunctionType, type, types.BuiltinFunctionType, types.MethodDescriptorType)
+    if not isinstance(value, known):
+        return ""
+    try:
+        made = inspect.signature(value)
+        bare = [p.replace(annotation=p.empty) for p in made.parameters.values()]
+        return f"{name}{made.replace(parameters=bare, return_annotation=made.empty)}"[:TEXT]
+    except (ValueError, TypeError):
+        said = getattr(value, "__doc__", None)
+        head = re.search(r"^\s*(?:[\w.]*\.)?(\w+\([^\n]*\))", said) if type(said) is str else None
+        return f"{name.rpartition('.')[0]}.{head[1]}".lstrip(".")[:TEXT] if head else ""
