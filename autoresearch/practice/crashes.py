@@ -17,10 +17,14 @@ FILE = "failure.json"
 MOST_BYTES = 2**19
 LIBRARY_FRAMES = 3  # of one exception, the last ones
 PLACES = 12
-SAME = "the same as above"
+VALUES, VALUES_ABOVE = 6, 1  # shown of the innermost own frame, and of those that called it
 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _NUMBER = re.compile(r"\d+")
+_PROCESS = re.compile(r"(\bpid(?:\(s\))?[ =:]*)\d+(?:, \d+)*")
+_IN_TRACE = re.compile(r'File "/work/([^"]+)", line (\d+),? in (\S+)')
+_LATE = re.compile(r"CUDA error|device-side assert|CUBLAS_STATUS|cuDNN error", re.IGNORECASE)
+LATE = "(A GPU reports errors late: the cause may lie in an earlier operation than the one named.)"
 
 
 class Local(Record):
@@ -44,6 +48,8 @@ class Raised(Record):
     type: str
     message: str
     notes: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()  # "Did you mean: …?", as Python would ask
+    signatures: tuple[str, ...] = ()  # of the library functions that the innermost own frame called
     relation: Literal["", "cause", "context", "member"]
     frames: tuple[Frame, ...] = Field(max_length=64)
     left_out: int
@@ -70,14 +76,26 @@ def read_crash(folder: Path) -> Crash | None:
 
 
 def places_of(crash: Crash) -> tuple[Place, ...]:
-    """Where it failed in the task's own files: the frames of the first exception, the innermost first."""
-    found = [
-        Place(path=frame.file, line=frame.line, function=frame.function)
-        for raised in (crash.root, *crash.chain)
-        for frame in reversed(raised.frames)
-        if frame.own
-    ]
+    """Where it failed in the task's own files: the frames of the first exception, the innermost first.
+
+    The message of an exception that came out of a worker process quotes the traceback there."""
+    found: list[Place] = []
+    for raised in (crash.root, *crash.chain):
+        found += reversed(places_in(raised.message))
+        found += [
+            Place(path=frame.file, line=frame.line, function=frame.function)
+            for frame in reversed(raised.frames)
+            if frame.own
+        ]
     return tuple(dict.fromkeys(found))[:PLACES]
+
+
+def places_in(text: str) -> list[Place]:
+    """The places in the task's own files that a traceback or a stack names, in its order."""
+    return [
+        Place(path=match[1], line=int(match[2]), function=match[3])
+        for match in _IN_TRACE.finditer(text)
+    ]
 
 
 def headline(crash: Crash) -> str:
@@ -108,7 +126,9 @@ def describe(crash: Crash) -> str:
 
 
 def _describe(raised: Raised, shown: set[tuple[str, int]]) -> list[str]:
-    lines = [f"{raised.type}: {raised.message}".strip(), *raised.notes]
+    lines = [f"{raised.type}: {raised.message}".strip(), *raised.notes, *raised.hints]
+    lines += [f"Signature: {each}" for each in raised.signatures]
+    lines += [LATE] if _LATE.search(raised.message) else []
     own = [number for number, frame in enumerate(raised.frames) if frame.own]
     last = own[-1] if own else -1
     below = raised.frames[last + 1 :][-LIBRARY_FRAMES:]
@@ -122,7 +142,7 @@ def _describe(raised: Raised, shown: set[tuple[str, int]]) -> list[str]:
             continue
         shown.add((frame.file, frame.line))
         # Values far from the place of failure are many and seldom tell anything.
-        limit = None if number == last else 6
+        limit = VALUES if number == last else VALUES_ABOVE
         lines += [f"        {_local(each)}" for each in frame.locals[:limit]]
     lines += [f"  {frame.file}:{frame.line} in {frame.function} (library)" for frame in below]
     return lines
@@ -140,5 +160,5 @@ def _dedent(statement: str) -> list[str]:
 
 
 def steady(text: str) -> str:
-    """Without addresses, which change from run to run."""
-    return _ADDRESS.sub("0x...", text)
+    """Without addresses and numbers of processes, which change from run to run."""
+    return _PROCESS.sub(r"\1...", _ADDRESS.sub("0x...", text))

@@ -1,6 +1,7 @@
 """What the interpreter and the installed libraries know about an exception: names that are alike, and the
 signatures of what was called. Nothing that the experiment wrote is called. Standard library only."""
 
+import os
 import sys
 
 ALIKE = 3  # names
@@ -8,6 +9,7 @@ NAMES = 2000  # that are compared
 SIGNATURES = 2
 TEXT = 240  # characters of a signature
 _UNKNOWN = object()
+_HIDES = "The file {0}.py hides the module {0} of the standard library: give it another name."
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ def hints(error: BaseException, frame: "FrameType | None") -> "list[str]":
     if isinstance(error, NameError) and frame is not None:
         return _of_name(_missing_name(error), frame)
     if isinstance(error, AttributeError) and isinstance(name, str):
-        return _did_you_mean(name, _attributes(getattr(error, "obj", None)))
+        owner = getattr(error, "obj", None)
+        return _hidden(owner) or _did_you_mean(name, _attributes(owner))
     if isinstance(error, ModuleNotFoundError):
         return _of_module(str(name or ""), frame)
     if isinstance(error, ImportError):
@@ -63,8 +66,6 @@ def _of_module(name: str, frame: "FrameType | None") -> "list[str]":
 
 def _beside(frame: "FrameType | None") -> "set[str]":
     """The program's own modules."""
-    import os
-
     folder = os.path.dirname(os.path.abspath(frame.f_code.co_filename)) if frame else ""
     files = os.listdir(folder) if os.path.isdir(folder) else []
     return {file[:-3] for file in files[:NAMES] if file.endswith(".py")}
@@ -78,13 +79,24 @@ def _of_import(error: ImportError, name: str) -> "list[str]":
     if wanted is None:
         quoted = re.search(r"cannot import name '(\w+)'", str(error))
         wanted = quoted[1] if quoted else ""
+    if name in sys.stdlib_module_names and error.path and not _is_standard(error.path):
+        return [_HIDES.format(name)]
     return _did_you_mean(wanted, _attributes(module)) if module is not None else []
+
+
+def _hidden(module: object) -> "list[str]":
+    """That a file of the program's stands before a module of the standard library."""
+    name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
+    hides = type(module) is type(sys) and name in sys.stdlib_module_names
+    return [_HIDES.format(name)] if hides and file and not _is_standard(str(file)) else []
+
+
+def _is_standard(file: str) -> bool:
+    return file.startswith(os.path.dirname(os.__file__))
 
 
 def _of_key(error: KeyError, frame: "FrameType") -> "list[str]":
     """The keys of the dictionaries of the frame that are like the one that is missing."""
-    import os
-
     key = error.args[0] if error.args else None
     if type(key) is not str:
         return []
@@ -207,17 +219,14 @@ def _signature(name: str, value: object) -> str:
     """NAME(parameters) of a function or class of a library; of compiled ones the head of their text."""
     import inspect
     import re
-    import types
 
     if isinstance(value, staticmethod | classmethod):
         value = value.__func__
-    known = (types.FunctionType, type, types.BuiltinFunctionType, types.MethodDescriptorType)
-    if not isinstance(value, known):
-        return ""
     try:
         made = inspect.signature(value)
         bare = [p.replace(annotation=p.empty) for p in made.parameters.values()]
-        return f"{name}{made.replace(parameters=bare, return_annotation=made.empty)}"[:TEXT]
+        told = str(made.replace(parameters=bare, return_annotation=made.empty))
+        return "" if told == "(*args, **kwargs)" else f"{name}{told}"[:TEXT]
     except (ValueError, TypeError):
         said = getattr(value, "__doc__", None)
         head = re.search(r"^\s*(?:[\w.]*\.)?(\w+\([^\n]*\))", said) if type(said) is str else None

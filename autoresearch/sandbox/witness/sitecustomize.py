@@ -32,6 +32,7 @@ CALLS = (TypeError, ValueError, RuntimeError)  # where it helps to know what the
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 
 from _witness_hints import hints, signatures  # type: ignore[import-not-found]  # noqa: E402
+from _witness_imports import StandardLibrary  # type: ignore[import-not-found]  # noqa: E402
 from _witness_values import VALUE, describe, full_name, safely  # type: ignore[import-not-found]  # noqa: E402
 
 TYPE_CHECKING = False
@@ -39,30 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType, TracebackType
     from typing import Any
-
-
-class StandardLibrary:
-    """While this is entered, imports find the standard library and no file of the program's that has a
-    module's name, such as json.py. Afterwards all is as the program left it."""
-
-    def __init__(self, work: str) -> None:
-        self._work = work
-
-    def __enter__(self) -> None:
-        own = [
-            name
-            for name, module in list(sys.modules.items())
-            if name.partition(".")[0] in sys.stdlib_module_names and name != "__main__"
-            and str(getattr(module, "__file__", None) or "").startswith(self._work)
-        ]  # fmt: skip
-        self._aside = {name: sys.modules.pop(name) for name in own}
-        self._path = list(sys.path)
-        standard = os.path.dirname(os.__file__)
-        sys.path[:] = [standard, os.path.join(standard, "lib-dynload")]
-
-    def __exit__(self, *_: object) -> None:
-        sys.path[:] = self._path
-        sys.modules.update(self._aside)
 
 
 # --- frames -------------------------------------------------------------------------------------
@@ -122,7 +99,7 @@ class Witness:
         called = isinstance(error, CALLS) and where is not None
         return {
             "type": name,
-            "message": safely(lambda: str(error)[:MESSAGE], otherwise="(its text cannot be had)"),
+            "message": safely(lambda: _cut(str(error)), otherwise="(its text cannot be had)"),
             "notes": notes,
             "relation": relation,
             "hints": safely(hints, error, where, otherwise=[]),
@@ -168,6 +145,12 @@ class Witness:
             kind, text = safely(describe, values[name], otherwise=(_kind(values[name]), "?"))
             described.append({"name": name[:80], "type": kind, "value": text[: 2 * VALUE]})
         return described
+
+
+def _cut(text: str) -> str:
+    """Head and tail: what comes out of a worker process ends with what went wrong."""
+    half = MESSAGE // 2
+    return text if len(text) <= MESSAGE else f"{text[:half]}\n[…]\n{text[-half:]}"
 
 
 def _attributes(owner: object, statement: str) -> "dict[str, Any]":

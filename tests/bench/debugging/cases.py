@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from autoresearch.practice.edits import apply
-from autoresearch.records import Edit, Idea, Patch
+from autoresearch.records import Edit, Idea, Patch, Record
 from autoresearch.sourcecode import edits_between
 from tests.bench.debugging import slips  # noqa: F401  # it registers its operators
 from tests.bench.debugging.operators import OPERATORS, Lines, Operator
@@ -46,27 +46,44 @@ class Honest:
         return f"{self.task}/{self.idea.slug}"
 
 
+class Mistake(Record):
+    """What an operator did to an idea's program: put `new` in the place of the characters [start, end) of
+    `path`, or left out one edit of the patch. It is in lines that the patch changed, or (inherited) not."""
+
+    honest: str
+    operator: str
+    kind: Kind
+    path: str = ""
+    start: int = 0
+    end: int = 0
+    new: str = ""
+    left_out: int = -1
+
+    @property
+    def name(self) -> str:
+        letters = "" if self.kind == "patch" else "-inherited"
+        mark = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:4]
+        return f"{self.honest}/{self.operator}{letters}-{mark}"
+
+
 @dataclass(frozen=True)
 class Case:
     """`original` is the code before the patch, `broken` after it, `whole` what it would be without the
-    mistake. The mistake is in lines that the patch changed, or (inherited) in others."""
+    mistake."""
 
+    mistake: Mistake
     honest: Honest
-    operator: Operator
-    kind: Kind
     original: Program
     broken: Program
     whole: Program
 
     @property
     def name(self) -> str:
-        letters = "" if self.kind == "patch" else "-inherited"
-        return f"{self.honest.name}/{self.operator.name}{letters}-{self.mark[:4]}"
+        return self.mistake.name
 
     @property
-    def mark(self) -> str:
-        """A hash of the broken program."""
-        return hashlib.sha256(repr(sorted(self.broken.items())).encode()).hexdigest()
+    def operator(self) -> Operator:
+        return OPERATORS[self.mistake.operator]
 
     @property
     def patch(self) -> Patch:
@@ -142,45 +159,61 @@ def patched(honest: Honest, left_out: int = -1) -> Program:
     return _shorter(honest.task, sources | apply(patch, sources, set(sources), ("*.py",)))
 
 
-def candidates(operator: Operator, kind: Kind) -> Iterator[Case]:
-    """Every case that the operator makes, one idea after the other, always in the same order."""
-    by_idea = [list(_of_idea(honest, operator, kind)) for honest in honest_ideas()]
-    order = sorted(
-        (each for each in by_idea if each), key=lambda cases: _shuffle(cases[0].honest.name + operator.name)
-    )  # fmt: skip
-    for turn in range(max(map(len, order), default=0)):
-        for cases in order:
-            if turn < len(cases):
-                yield cases[turn]
+def case_of(mistake: Mistake) -> Case:
+    """Raises ValueError where the mistake is in lines that the patch changed, but is not to be."""
+    honest = next(each for each in honest_ideas() if each.name == mistake.honest)
+    whole, original = patched(honest), baseline(honest.task)
+    if mistake.left_out >= 0:
+        return Case(mistake, honest, original, patched(honest, mistake.left_out), whole)
+    text, path = whole[mistake.path], mistake.path
+    broken = text[: mistake.start] + mistake.new + text[mistake.end :]
+    if mistake.kind == "inherited":
+        before = _same_mistake(original.get(path, ""), text, broken)
+        if before is None:
+            raise ValueError(f"{mistake.name} is not in what was there before")
+        original = {**original, path: before}
+    return Case(mistake, honest, original, {**whole, path: broken}, whole)
+
+
+def candidates(operator: Operator, kind: Kind, task: str) -> Iterator[Mistake]:
+    """Every mistake that the operator makes in a task, of each idea the first, then of each the second,
+    and so on, always in the same order."""
+    chosen = [honest for honest in honest_ideas() if honest.task == task]
+    chosen.sort(key=lambda honest: _shuffle(honest.name + operator.name))
+    made = [_of_idea(honest, operator, kind) for honest in chosen]
+    for turn in range(max(map(len, made))):
+        yield from (mistakes[turn] for mistakes in made if turn < len(mistakes))
 
 
 def _shuffle(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _of_idea(honest: Honest, operator: Operator, kind: Kind) -> Iterator[Case]:
+def _of_idea(honest: Honest, operator: Operator, kind: Kind) -> list[Mistake]:
     whole, original = patched(honest), baseline(honest.task)
-    if operator.name == "edit-forgotten":
-        yield from _forgotten(honest, operator, kind)
-        return
+    if operator.category == "incomplete":
+        return list(_forgotten(honest, operator, kind))
     found = []
     for path, text in whole.items():
         changed = _differing(original.get(path, ""), text)[0]
         everything = frozenset(range(1, text.count("\n") + 2))
-        lines = changed if kind == "patch" else everything - changed
-        for broken in operator.change(text, lines):
-            if kind == "inherited":
-                before = _same_mistake(original.get(path, ""), text, broken)
-                if before is None:
-                    continue
-                start = {**original, path: before}
-            else:
-                start = dict(original)
+        for broken in operator.change(text, changed if kind == "patch" else everything - changed):
             if broken != text and _parses(broken):
-                found.append(
-                    Case(honest, operator, kind, start, {**whole, path: broken}, whole)
-                )
-    yield from sorted(found, key=lambda case: case.mark)
+                start, end = _place(text, broken)
+                found.append(Mistake(
+                    honest=honest.name, operator=operator.name, kind=kind, path=path,
+                    start=start, end=len(text) - end, new=broken[start : len(broken) - end],
+                ))  # fmt: skip
+    return sorted(found, key=lambda mistake: _shuffle(mistake.name))
+
+
+def _place(text: str, broken: str) -> tuple[int, int]:
+    """How many characters two texts have in common at their start and at their end."""
+    shorter = min(len(text), len(broken))
+    start = next((n for n in range(shorter) if text[n] != broken[n]), shorter)
+    left = shorter - start
+    end = next((n for n in range(left) if text[-1 - n] != broken[-1 - n]), left)
+    return start, end
 
 
 def _same_mistake(original: str, text: str, broken: str) -> str | None:
@@ -196,15 +229,14 @@ def _same_mistake(original: str, text: str, broken: str) -> str | None:
     return original.replace(old, new) if original.count(old) == 1 else None
 
 
-def _forgotten(honest: Honest, operator: Operator, kind: Kind) -> Iterator[Case]:
+def _forgotten(honest: Honest, operator: Operator, kind: Kind) -> Iterator[Mistake]:
     for number, edit in enumerate(honest.patch.edits):
+        kept = set(edit.search.splitlines()) <= set(edit.replace.splitlines())
         if not edit.search or len(honest.patch.edits) == 1:
             continue
-        kept = set(edit.search.splitlines()) <= set(edit.replace.splitlines())
-        if ("patch" if kept else "inherited") == kind:
-            broken = patched(honest, number)
-            if all(map(_parses, broken.values())):
-                yield Case(honest, operator, kind, baseline(honest.task), broken, patched(honest))
+        whole = all(map(_parses, patched(honest, number).values()))
+        if whole and ("patch" if kept else "inherited") == kind:
+            yield Mistake(honest=honest.name, operator=operator.name, kind=kind, left_out=number)
 
 
 def _parses(text: str) -> bool:

@@ -296,7 +296,9 @@ def endless_recursion(text: str, lines: Lines) -> Iterator[str]:
             owner = "self." if names[:1] == ["self"] else ""
             if scope in source.tree.body or owner:
                 given = ", ".join(names[1:] if owner else names)
-                yield rewritten(text, [(*source.span(node), f"return {owner}{scope.name}({given})")])
+                yield rewritten(
+                    text, [(*source.span(node), f"return {owner}{scope.name}({given})")]
+                )
 
 
 def _without(text: str, node: ast.stmt) -> str:

@@ -4,36 +4,48 @@ import json
 import lzma
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic import Field
+
 from autoresearch.assembly import open_lab, start
-from autoresearch.config import Settings, SandboxSettings
+from autoresearch.config import SandboxSettings, Settings
 from autoresearch.harness import Lab, measure
 from autoresearch.practice.crashes import FILE
 from autoresearch.records import Execution, Floor, Measurement, Record, Score
 from autoresearch.sandbox import Environment
-from autoresearch.store import Run, write
-from tests.bench.debugging.cases import EPOCHS, TASKS, Case, Honest, Kind, Program, candidates, honest_ideas, keeps_idea, patched  # fmt: skip
+from autoresearch.store import Run
+from tests.bench.debugging.cases import (  # fmt: skip
+    EPOCHS,
+    TASKS,
+    Case,
+    Honest,
+    Kind,
+    Mistake,
+    Program,
+    candidates,
+    case_of,
+    honest_ideas,
+    keeps_idea,
+    patched,
+)
 from tests.bench.debugging.operators import OPERATORS
 from tests.engine import TASKS as FOLDERS
 
 RECORDED = Path(__file__).parent / "recorded.json.xz"
 TIMEOUT = "40s"  # an honest program takes a tenth of it
 TOLERANCE = 0.05  # of accuracy, by which a repaired program may be below the honest one
-TRIES = 3  # for a case of an operator: many a mistake does not show
+TRIES = 2  # for a case of an operator: many a mistake does not show
 
 
 class Recorded(Record):
-    """A broken program's execution, and what its witness wrote. `mark` is the program's hash."""
+    """A broken program's execution, and what its witness wrote."""
 
-    name: str
-    mark: str
-    operator: str
-    kind: str
+    mistake: Mistake
     execution: Execution
     score: Score | None
     witnessed: Any = None
@@ -42,26 +54,15 @@ class Recorded(Record):
 class Recording(Record):
     """All of them; by task the environment and the noise floor; by idea the honest program's accuracy."""
 
-    environments: dict[str, Environment] = {}
-    floors: dict[str, Floor] = {}
-    honest: dict[str, float] = {}
+    environments: Mapping[str, Environment] = Field(default_factory=dict)
+    floors: Mapping[str, Floor] = Field(default_factory=dict)
+    honest: Mapping[str, float] = Field(default_factory=dict)
     cases: tuple[Recorded, ...] = ()
 
 
 @cache
 def recorded() -> Recording:
     return Recording.model_validate_json(lzma.decompress(RECORDED.read_bytes()))
-
-
-def recorded_cases() -> dict[str, tuple[Case, Recorded]]:
-    """The cases by name. Raises KeyError for one that its operator no longer makes."""
-    kept = recorded().cases
-    made = {
-        case.name: case
-        for operator, kind in sorted({(each.operator, each.kind) for each in kept})
-        for case in candidates(OPERATORS[operator], "patch" if kind == "patch" else "inherited")
-    }
-    return {each.name: (made[each.name], each) for each in kept}
 
 
 def save(recording: Recording) -> None:
@@ -88,7 +89,9 @@ def shortened_task(task: str, folder: Path) -> Path:
 
 
 @contextmanager
-def lab_of(task: str, settings: Settings | None = None, folder: Path | None = None) -> Iterator[Lab]:
+def lab_of(
+    task: str, settings: Settings | None = None, folder: Path | None = None
+) -> Iterator[Lab]:
     """A real run of a shortened task, with the local sandbox; one in `folder` goes on where it was."""
     with tempfile.TemporaryDirectory() as temporary:
         settings = settings or Settings(sandbox=SandboxSettings(kind="local"), parallel=1)
@@ -136,8 +139,8 @@ def repaired(honest: Honest, program: Program, value: float | None, least: float
 
 
 def record(tasks: Iterable[str] = TASKS, again: bool = False) -> Iterator[str]:
-    """Find cases that fail, and keep how: of each operator one a task, and one in all in code that the
-    patch did not touch; of forgotten edits all. With `again` those that are kept are run anew instead."""
+    """Find cases that fail, and keep how: of each operator one in three of the tasks, and one in all in code
+    that the patch did not touch; of forgotten edits all. With `again` those that are kept are run anew instead."""
     recording = recorded() if RECORDED.exists() else Recording()
     for task in tasks:
         with lab_of(task) as lab:
@@ -153,23 +156,35 @@ def record(tasks: Iterable[str] = TASKS, again: bool = False) -> Iterator[str]:
                         break
 
 
-def _looked_for(task: str, recording: Recording) -> Iterator[list[Case]]:
-    """Lists of cases, of each of which the first that fails is wanted."""
-    known = {each.name for each in recording.cases}
+def _looked_for(task: str, recording: Recording) -> Iterator[Iterator[Case]]:
+    """Cases that are not kept yet: of each group the first that fails is wanted."""
+    known = {each.mistake for each in recording.cases}
     for number, operator in enumerate(OPERATORS.values()):
         for kind in get_args(Kind):
-            found = [c for c in candidates(operator, kind) if c.honest.task == task]
+            found = list(candidates(operator, kind, task))
+            turn = (number + TASKS.index(task)) % len(TASKS)
             if operator.category == "incomplete":
-                yield from ([case] for case in found if case.name not in known)
-            elif kind == "patch" or TASKS[number % len(TASKS)] == task:
-                if not known & {case.name for case in found}:
-                    yield found[:TRIES]
+                yield from (_cases([each]) for each in found if each not in known)
+            elif not known & set(found) and (turn > 0) == (kind == "patch"):
+                yield _cases(found[: 3 * TRIES])
 
 
-def _again(task: str, recording: Recording) -> Iterator[list[Case]]:
-    for case, _ in recorded_cases().values():
-        if case.honest.task == task:
-            yield [case]
+def _cases(mistakes: Iterable[Mistake]) -> Iterator[Case]:
+    """At most so many cases as may be tried, without mistakes that no code before the patch can have."""
+    found = 0
+    for mistake in mistakes:
+        with suppress(ValueError):
+            case = case_of(mistake)
+            found += 1
+            yield case
+        if found == TRIES:
+            return
+
+
+def _again(task: str, recording: Recording) -> Iterator[Iterator[Case]]:
+    for each in recording.cases:
+        if each.mistake.honest.startswith(f"{task}/"):
+            yield iter([case_of(each.mistake)])
 
 
 def _honest(lab: Lab, task: str, recording: Recording) -> Recording:
@@ -192,10 +207,8 @@ def _honest(lab: Lab, task: str, recording: Recording) -> Recording:
 
 def _kept(recording: Recording, case: Case, measured: Measurement, witnessed: Any) -> Recording:
     new = Recorded(
-        name=case.name, mark=case.mark, operator=case.operator.name, kind=case.kind,
-        execution=measured.execution, score=measured.score, witnessed=witnessed,
+        mistake=case.mistake, execution=measured.execution, score=measured.score, witnessed=witnessed
     )  # fmt: skip
-    others = [each for each in recording.cases if each.name != case.name]
-    return recording.model_copy(
-        update={"cases": tuple(sorted([*others, new], key=lambda each: each.name))}
-    )
+    others = [each for each in recording.cases if each.mistake != case.mistake]
+    everything = sorted([*others, new], key=lambda each: each.mistake.name)
+    return recording.model_copy(update={"cases": tuple(everything)})
