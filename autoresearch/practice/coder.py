@@ -64,7 +64,7 @@ def _ask_for_repair(
     ]
     again = same if failure.fingerprint else []
     trimmed = lab.settings.debug == "structure" and not again and failure.stage in ("run", "score")
-    shown = excerpts(code, original, failure.places) if trimmed else code
+    shown = excerpts(code, original, failure.places, failure.message) if trimmed else code
     return lab.ask(
         desk, f"{len(attempts)}-patch", "practice/debug", Patch, final=True,
         task=lab.task, setting=brief(lab), idea=idea, code=shown, whole=code, attempts=attempts, failure=failure,

@@ -18,6 +18,9 @@ from autoresearch.sourcecode import syntax_tree
 
 DETAIL = 6000  # characters of traceback or output shown
 LAST_LINES = 12
+_PACKAGES = re.compile(r"^/\S*/(?:site|dist)-packages/")
+_WARN = "warnings.warn("  # the line that Python quotes for most warnings
+_TRACEBACK = "Traceback (most recent call last)"
 _STACKS = re.compile(r"^(?:Timeout \(|Fatal Python error: )", re.MULTILINE)
 _NOT_FINITE = re.compile(r"(?<![A-Za-z_])(?:nan|inf)(?![A-Za-z_])", re.IGNORECASE)
 
@@ -56,7 +59,7 @@ def failure_of(measured: Measurement, crash: Crash | None = None) -> Failure | N
         return Failure(
             stage="run",
             message=_line(f"{execution.reason}: {headline(crash)}"),
-            detail=_joined(_told(crash), *_output(execution)),
+            detail=_joined(_told(crash), *_output(execution, crash)),
             places=places,
             fingerprint=fingerprint(root.type, root.message, places),
         )
@@ -86,35 +89,51 @@ def _joined(*parts: str) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _output(execution: Execution) -> Iterator[str]:
-    """The last lines that the program printed, the end of what others of its processes failed with, and
+def _output(execution: Execution, crash: Crash | None = None) -> Iterator[str]:
+    """The last lines that the program printed (what others of its processes failed with is there too), and
     the first line that tells of a number which is none."""
-    before, _, trace = execution.stderr.rpartition(traceback_of(execution.stderr) or "\0")
-    before = (before or trace).partition(stacks_of(execution.stderr) or "\0")[0]
-    for name, text in (("standard output", execution.stdout), ("standard error", before)):
-        lines = text.strip().splitlines()
-        said = [line[:300] for line in lines[-LAST_LINES:]]
-        odd = next((line[:300] for line in lines[:-LAST_LINES] if _NOT_FINITE.search(line)), None)
+    most = LAST_LINES if crash is None else LAST_LINES // 2
+    printed = (("standard output", execution.stdout), ("standard error", _before(execution, crash)))
+    for name, text in printed:
+        lines = [_of_package(line) for line in text.strip().splitlines() if line.strip() != _WARN]
+        said = [line[:300] for line in lines[-most:]]
+        odd = next((line[:300] for line in lines[:-most] if _NOT_FINITE.search(line)), None)
         if odd is not None:
             yield steady(f"The first line of its {name} with a number that is not finite:\n{odd}")
         if said:
             yield steady(f"The last lines of its {name}:\n" + "\n".join(said))
 
 
+def _of_package(line: str) -> str:
+    """A line without the way to the package that a warning is from."""
+    return _PACKAGES.sub("", line)
+
+
+def _before(execution: Execution, crash: Crash | None) -> str:
+    """What came on standard error before the end that is told of anyway: before the traceback of the
+    crash (each exception of the chain has one, and a message may quote more), or before the stacks."""
+    if crash is None:
+        return execution.stderr.partition(stacks_of(execution.stderr) or "\0")[0]
+    quoted = sum(raised.message.count(_TRACEBACK) for raised in crash.chain)
+    parts = execution.stderr.split(_TRACEBACK)
+    return _TRACEBACK.join(parts[: -len(crash.chain) - quoted])
+
+
 def stacks_of(stderr: str) -> str:
     """The stacks that the interpreter printed when it crashed or its time was nearly over, or ""."""
     starts = [match.start() for match in _STACKS.finditer(stderr)]
-    return stderr[starts[-1] :].strip() if starts else ""
+    stacks = stderr[starts[-1] :].strip() if starts else ""
+    return stacks.partition("\n\nExtension modules: ")[0]
 
 
 def traceback_of(stderr: str) -> str:
     """The last traceback in the output with those it was chained to, or ""."""
-    start = stderr.rfind("Traceback (most recent call last)")
+    start = stderr.rfind(_TRACEBACK)
     if start < 0:
         return ""
     joined = ("The above exception was the direct cause", "During handling of the above exception")
     while any(mark in stderr[:start].rstrip().rsplit("\n", 1)[-1] for mark in joined):
-        earlier = stderr.rfind("Traceback (most recent call last)", 0, start)
+        earlier = stderr.rfind(_TRACEBACK, 0, start)
         if earlier < 0:
             break
         start = earlier

@@ -108,7 +108,7 @@ def _of_key(error: KeyError, frame: "FrameType") -> "list[str]":
 def _did_you_mean(name: str, known: "set[str]") -> "list[str]":
     import difflib
 
-    choice = sorted(each for each in known if type(each) is str and each != name)[:NAMES]
+    choice = sorted(e for e in known if type(e) is str and e != name and e[:2] != "__")[:NAMES]
     found = difflib.get_close_matches(name[:80], choice, ALIKE, 0.7)
     return [f"Did you mean: {', '.join(found)}?"] if name and found else []
 

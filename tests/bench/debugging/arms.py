@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +26,7 @@ from autoresearch.practice.coder import write_patch
 from autoresearch.practice.crashes import FILE, read_crash
 from autoresearch.practice.tracebacks import failure_of
 from autoresearch.prompts import Prompts
-from autoresearch.records import Attempt, Measurement, Paper
+from autoresearch.records import Attempt, Measurement, Paper, Place
 from autoresearch.sandbox import Job
 from autoresearch.store import Desk, write
 from autoresearch.workspace import Workspace
@@ -128,12 +128,15 @@ def failed_attempt(case: Case, kept: Recorded, arm: str, folder: Path) -> Attemp
     )  # fmt: skip
 
 
-def is_inside(case: Case, code: Mapping[str, str]) -> bool:
-    for path, (wrong, beside) in case.fault.items():
-        seen = lines_shown(case.broken[path], code.get(path, ""))
-        if not wrong <= seen or (beside and not beside & seen):
-            return False
-    return True
+def is_inside(case: Case, code: Mapping[str, str], places: Sequence[Place]) -> bool:
+    """Every wrong line, and a line beside what is missing. A definition or an import that is missing shows
+    where its name is used: there the program failed."""
+    seen = {path: lines_shown(text, code.get(path, "")) for path, text in case.broken.items()}
+    failed = bool(places) and places[0].line in seen.get(places[0].path, ())
+    return all(
+        wrong <= seen[path] and (not beside or bool(beside & seen[path]) or failed)
+        for path, (wrong, beside) in case.fault.items()
+    )
 
 
 def lines_shown(text: str, excerpt: str) -> set[int]:
