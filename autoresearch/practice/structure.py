@@ -19,7 +19,9 @@ from autoresearch.sourcecode import syntax_tree
 
 SHARE = 0.3  # of the characters of the code, at least LEAST and at most MOST
 LEAST, MOST = 500, 24_000
-FAILED, SAID, QUOTED, CHANGED = 100.0, 75.0, 40.0, 45.0  # what relevance begins with
+FAILED, SAID, QUOTED, CHANGED = 100.0, 75.0, 40.0, 35.0  # what relevance begins with
+OWN = 40.0  # what a changed unit is worth beside that: the mistake is most often in the idea's own code
+LENGTH = 0.15  # power of a unit's length that its relevance is divided by: short ones are cheap
 CALLER = 0.6  # what a place of failure is worth of the one that it called
 LOCAL, NAMED, WHOLE = (
     0.85,
@@ -34,7 +36,7 @@ NAMES = 6  # of what is left out in one place
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(
-    r"'([\w.]{3,40})'|`([\w.]{3,40})`|\b(\w{3,40})\(\)|\b(\w+\.(?:csv|tsv|npy|npz|json|txt|pt))\b"
+    r"'([\w.]{3,40})'|`([\w.]{3,40})`|\b(\w{3,40})\(\)|\b(\w+\.(?:csv|tsv|npy|npz|json|txt|pt))\b|\$([A-Z]{3,40})\b"
 )
 
 
@@ -73,10 +75,10 @@ def excerpts(
         unit.score = max(unit.score, CHANGED)
     _spread(units)
     for unit in fresh:
-        unit.score += CHANGED
+        unit.score += OWN
     left = min(MOST, max(LEAST, SHARE * total))
     kept: set[int] = set()
-    for unit in sorted(units, key=lambda unit: -unit.score):
+    for unit in sorted(units, key=lambda unit: -unit.score / len(unit.text) ** LENGTH):
         if len(unit.text) <= left and unit.score > 0:
             left -= len(unit.text)
             kept.add(id(unit))
@@ -118,6 +120,8 @@ def _begin(units: Sequence[Unit], places: Sequence[Place], said: str) -> None:
         for unit in units:
             if unit.path == place.path and unit.first <= place.line <= unit.last:
                 unit.score = max(unit.score, FAILED * CALLER**number)
+    if not places:  # nothing is known to have failed: begin with the program
+        units[-1].score = QUOTED
     quoted = {word for found in _QUOTED.findall(said) for word in found if word}
     words = {word for text in quoted for word in _WORD.findall(text)}
     for unit in units if quoted else ():
@@ -152,6 +156,7 @@ class _Links:
         self._named: dict[str, list[Unit]] = defaultdict(list)
         self._heads = {unit.opens: unit for unit in units if unit.opens}
         self._returns: dict[str, list[Unit]] = defaultdict(list)
+        self._others: dict[str, list[Unit]] = defaultdict(list)
         for unit in units:
             for name in unit.defines:
                 if unit.within and not unit.opens:
@@ -160,8 +165,8 @@ class _Links:
                     self._named[name].append(unit)
             for name in unit.sets:
                 self._named[name].append(unit)
-            if unit.returns:
-                self._returns[unit.within].append(unit)
+            if unit.within:
+                (self._returns if unit.returns else self._others)[unit.within].append(unit)
 
     def of(self, unit: Unit) -> Iterator[tuple[float, Unit]]:
         for name in unit.uses:
@@ -171,7 +176,9 @@ class _Links:
                 yield from ((NAMED, each) for each in self._named.get(name, []))
         if unit.within in self._heads:
             yield WHOLE, self._heads[unit.within]
-        yield from ((WHOLE, each) for each in self._returns.get(unit.opens, []))
+        # What a function gives back; of one that gives nothing back, what it does.
+        body = self._returns.get(unit.opens) or self._others.get(unit.opens, [])
+        yield from ((WHOLE, each) for each in body)
 
 
 def _changed(before: str, after: str) -> set[int]:
@@ -255,7 +262,7 @@ def _head(node: ast.stmt) -> str:
     """A function with its parameters, or a class."""
     if isinstance(node, ast.ClassDef):
         return f"class {node.name}"
-    if not isinstance(node, _DEFINITIONS):
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return ""
     given = node.args
     named = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def hints(error: BaseException, frame: "FrameType | None") -> "list[str]":
+def hints(error: "Any", frame: "FrameType | None") -> "list[str]":
     """What Python would ask: did you mean this name, did you forget to import that module?"""
-    name = getattr(error, "name", None)
-    if isinstance(error, NameError) and frame is not None:
+    kind = type(error)  # of Python's own: a subclass may compute what it is asked for
+    if kind in (NameError, UnboundLocalError) and frame is not None:
         return _of_name(_missing_name(error), frame)
-    if isinstance(error, AttributeError) and isinstance(name, str):
-        owner = getattr(error, "obj", None)
+    if kind is AttributeError:
+        owner, name = _owner_and_name(error)
         return _hidden(owner) or _did_you_mean(name, _attributes(owner))
-    if isinstance(error, ModuleNotFoundError):
-        return _of_module(str(name or ""), frame)
-    if isinstance(error, ImportError):
-        return _of_import(error, str(name or ""))
-    if type(error) is KeyError and frame is not None:
+    if kind is ModuleNotFoundError:
+        return _of_module(str(error.name or ""), frame)
+    if kind is ImportError:
+        return _of_import(error, str(error.name or ""))
+    if kind is KeyError and frame is not None:
         return _of_key(error, frame)
     return []
 
@@ -42,8 +42,20 @@ def _missing_name(error: NameError) -> str:
     return getattr(error, "name", None) or (quoted[1] if quoted else "")
 
 
+def _owner_and_name(error: AttributeError) -> "tuple[object, str]":
+    """A module that looks names up itself does not say of which it is."""
+    import re
+
+    if type(error.name) is str:
+        return error.obj, error.name
+    said = re.match(r"module '([\w.]+)' has no attribute '(\w+)'", str(error))
+    return (sys.modules.get(said[1]), said[2]) if said else (None, "")
+
+
 def _of_name(name: str, frame: "FrameType") -> "list[str]":
-    known = {*frame.f_locals, *frame.f_globals, *dir(__builtins__)}
+    import builtins
+
+    known = {*frame.f_locals, *frame.f_globals, *vars(builtins)}
     owner = frame.f_locals.get("self")
     if owner is not None and name in _attributes(owner):
         return [f"Did you mean: self.{name}?"]
@@ -58,8 +70,7 @@ def _of_module(name: str, frame: "FrameType | None") -> "list[str]":
         import pkgutil
 
         path = list(getattr(sys.modules[top], "__path__", ()))
-        found = [f"{top}.{each.name}" for each in pkgutil.iter_modules(path)]
-        return _did_you_mean(name, set(found))
+        return _did_you_mean(below, {each.name for each in pkgutil.iter_modules(path)}, f"{top}.")
     tops = {each.partition(".")[0] for each in sys.modules}
     return _did_you_mean(name, {*sys.stdlib_module_names, *tops, *_beside(frame)} - {name})
 
@@ -86,9 +97,12 @@ def _of_import(error: ImportError, name: str) -> "list[str]":
 
 def _hidden(module: object) -> "list[str]":
     """That a file of the program's stands before a module of the standard library."""
-    name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
-    hides = type(module) is type(sys) and name in sys.stdlib_module_names
-    return [_HIDES.format(name)] if hides and file and not _is_standard(str(file)) else []
+    if type(module) is not type(sys):
+        return []
+    own = _dictionary(module)
+    name, file = own.get("__name__"), own.get("__file__")
+    hides = name in sys.stdlib_module_names and type(file) is str and not _is_standard(file)
+    return [_HIDES.format(name)] if hides else []
 
 
 def _is_standard(file: str) -> bool:
@@ -105,12 +119,14 @@ def _of_key(error: KeyError, frame: "FrameType") -> "list[str]":
     return _did_you_mean(key, known or set(os.environ))
 
 
-def _did_you_mean(name: str, known: "set[str]") -> "list[str]":
+def _did_you_mean(name: str, known: "set[str]", before: str = "") -> "list[str]":
     import difflib
 
     choice = sorted(e for e in known if type(e) is str and e != name and e[:2] != "__")[:NAMES]
     found = difflib.get_close_matches(name[:80], choice, ALIKE, 0.7)
-    return [f"Did you mean: {', '.join(found)}?"] if name and found else []
+    return (
+        [f"Did you mean: {', '.join(before + each for each in found)}?"] if name and found else []
+    )
 
 
 def _attributes(owner: object) -> "set[str]":
@@ -197,8 +213,7 @@ def _attribute(owner: object, name: str) -> object:
 
 def _is_own(value: object, work: str) -> bool:
     """Whether the program defines it, or it is an object of a class that the program defines."""
-    kind = value if isinstance(value, type) or hasattr(type(value), "__code__") else type(value)
-    named = _module_of(value) or _module_of(kind)
+    named = _module_of(value) or _module_of(type(value))
     file = getattr(sys.modules.get(named), "__file__", None) or ""
     return named == "__main__" or file.startswith(work)
 
@@ -223,7 +238,7 @@ def _signature(name: str, value: object) -> str:
     if isinstance(value, staticmethod | classmethod):
         value = value.__func__
     try:
-        made = inspect.signature(value)
+        made = inspect.signature(value)  # type: ignore[arg-type]
         bare = [p.replace(annotation=p.empty) for p in made.parameters.values()]
         told = str(made.replace(parameters=bare, return_annotation=made.empty))
         return "" if told == "(*args, **kwargs)" else f"{name}{told}"[:TEXT]

@@ -26,8 +26,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--arm", choices=arms.ARMS, default="structure")
     parser.add_argument("--cases", type=int, metavar="N", help="so many, spread over all")
-    parser.add_argument("--attempts", type=int, default=5, metavar="N", help="the first is the broken one")
-    parser.add_argument("--runs", type=Path, default=Path("runs/debugging"), help="goes on where it was")
+    parser.add_argument(
+        "--attempts", type=int, default=5, metavar="N", help="the first is the broken one"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/debugging"), help="goes on where it was"
+    )
     return parser.parse_args()
 
 
@@ -51,7 +55,10 @@ def _against_a_model(given: argparse.Namespace) -> Iterator[str]:
     for outcome in live.outcomes(settings, live.chosen_cases(given.cases)):
         found.append(outcome)
         by = f"repaired by {outcome.repaired_by}" if outcome.repaired_by else "not repaired"
-        print(f"{len(found):4} {outcome.case.name}: {by}; {'; '.join(outcome.failures)[:200]}", flush=True)
+        print(
+            f"{len(found):4} {outcome.case.name}: {by}; {'; '.join(outcome.failures)[:200]}",
+            flush=True,
+        )
     yield f"{given.model}, arm {given.arm}, at most {given.attempts - 1} repairs a case"
     yield from live.figures(found, given.attempts - 1)
 

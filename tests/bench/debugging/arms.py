@@ -8,10 +8,11 @@ structure    ours: what bears on the failure, and what the witness wrote
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +27,7 @@ from autoresearch.practice.coder import write_patch
 from autoresearch.practice.crashes import FILE, read_crash
 from autoresearch.practice.tracebacks import failure_of
 from autoresearch.prompts import Prompts
-from autoresearch.records import Attempt, Measurement, Paper, Place
+from autoresearch.records import Attempt, Failure, Measurement, Paper
 from autoresearch.sandbox import Job
 from autoresearch.store import Desk, write
 from autoresearch.workspace import Workspace
@@ -128,13 +129,17 @@ def failed_attempt(case: Case, kept: Recorded, arm: str, folder: Path) -> Attemp
     )  # fmt: skip
 
 
-def is_inside(case: Case, code: Mapping[str, str], places: Sequence[Place]) -> bool:
-    """Every wrong line, and a line beside what is missing. A definition or an import that is missing shows
-    where its name is used: there the program failed."""
+def is_inside(case: Case, code: Mapping[str, str], failure: Failure) -> bool:
+    """Every wrong line, and a line beside what is missing. That a definition or an import is missing shows
+    where its name is used, if the failure is about that name."""
     seen = {path: lines_shown(text, code.get(path, "")) for path, text in case.broken.items()}
-    failed = bool(places) and places[0].line in seen.get(places[0].path, ())
+    place = failure.places[0] if failure.places else None
+    missing = re.findall(r"name '(\w+)' is not defined", failure.message)
+    undefined = any(name in case.undefined for name in missing)
+    if undefined and place and place.line in seen.get(place.path, ()):
+        return True
     return all(
-        wrong <= seen[path] and (not beside or bool(beside & seen[path]) or failed)
+        wrong <= seen[path] and (not beside or bool(beside & seen[path]))
         for path, (wrong, beside) in case.fault.items()
     )
 

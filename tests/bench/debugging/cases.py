@@ -96,6 +96,11 @@ class Case:
         return Patch(plan=self.honest.patch.plan, edits=tuple(edits))
 
     @property
+    def undefined(self) -> set[str]:
+        """What the program lacks at the top of its files."""
+        return _defined(self.whole) - _defined(self.broken)
+
+    @property
     def fault(self) -> dict[str, tuple[Lines, Lines]]:
         """For each file the lines of the broken program that are wrong, and the lines beside places where
         something is missing."""
@@ -104,6 +109,24 @@ class Case:
             for path, text in self.broken.items()
             if self.whole.get(path) != text
         }
+
+
+def _defined(program: Program) -> set[str]:
+    """The names that the files of a program define or import at their top."""
+    found: set[str] = set()
+    for text in program.values():
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                found |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(node.name)
+            else:
+                found |= {
+                    n.id
+                    for n in ast.walk(node)
+                    if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+                }
+    return found
 
 
 def _differing(right: str, wrong: str) -> tuple[Lines, Lines]:

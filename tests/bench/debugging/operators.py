@@ -110,9 +110,9 @@ def misspelt_name(text: str, lines: Lines) -> Iterator[str]:
 def misspelt_attribute(text: str, lines: Lines) -> Iterator[str]:
     source, nodes = _source(text, lines)
     for node in nodes:
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-            if getattr(node.value, "id", "") == "self" and len(node.attr) > 3:
-                yield rewritten(text, [(*source.span(node), f"self.{_misspelt(node.attr)}")])
+        read = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+        if read and getattr(node.value, "id", "") == "self" and len(node.attr) > 3:
+            yield rewritten(text, [(*source.span(node), f"self.{_misspelt(node.attr)}")])
 
 
 @operator("name", "a variable is assigned under another name than it is used by")
@@ -129,9 +129,9 @@ def assigned_elsewhere(text: str, lines: Lines) -> Iterator[str]:
 def constant_missing(text: str, lines: Lines) -> Iterator[str]:
     source, _ = _source(text, lines)
     for node in source.tree.body:
-        if isinstance(node, ast.Assign) and node.lineno in lines:
-            if isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
-                yield _without(text, node)
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if node.lineno in lines and isinstance(target, ast.Name) and target.id.isupper():
+            yield _without(text, node)
 
 
 @operator("import", "an import is forgotten")
@@ -253,9 +253,9 @@ def helper_skipped(text: str, lines: Lines) -> Iterator[str]:
     source, nodes = _source(text, lines)
     own = _own_names(source)
     for node in nodes:
-        if isinstance(node, ast.Call) and len(node.args) == 1 and _called(node) in own:
-            if _called(node)[0].islower():
-                yield rewritten(text, [(*source.span(node), source.segment(node.args[0]))])
+        one = isinstance(node, ast.Call) and len(node.args) == 1
+        if one and _called(node) in own and _called(node)[0].islower():
+            yield rewritten(text, [(*source.span(node), source.segment(node.args[0]))])
 
 
 @operator("distant", "a generator stands where a list is needed")
@@ -271,19 +271,20 @@ def generator_for_list(text: str, lines: Lines) -> Iterator[str]:
 def call_missing(text: str, lines: Lines) -> Iterator[str]:
     source, nodes = _source(text, lines)
     for node in nodes:
-        if isinstance(node, ast.Call) and not node.args and not node.keywords:
-            if not isinstance(node.func, ast.Attribute) or _called(node) != "__init__":
-                yield rewritten(text, [(*source.span(node), source.segment(node.func))])
+        bare = isinstance(node, ast.Call) and not node.args and not node.keywords
+        if bare and _called(node) != "__init__":
+            yield rewritten(text, [(*source.span(node), source.segment(node.func))])
 
 
 @operator("off-by-one", "an index is one too large")
 def index_too_large(text: str, lines: Lines) -> Iterator[str]:
     source, nodes = _source(text, lines)
     for node in nodes:
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name | ast.Constant):
-            if not isinstance(getattr(node.slice, "value", 0), str):
-                at = source.span(node.slice)[1]
-                yield rewritten(text, [(at, at, " + 1")])
+        index = node.slice if isinstance(node, ast.Subscript) else None
+        key = isinstance(getattr(index, "value", 0), str)
+        if isinstance(index, ast.Name | ast.Constant) and not key:
+            at = source.span(index)[1]
+            yield rewritten(text, [(at, at, " + 1")])
 
 
 @operator("resource", "a function calls itself for ever")
