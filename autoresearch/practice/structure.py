@@ -75,7 +75,7 @@ def excerpts(
         unit.score += OWN
     left = min(MOST, max(LEAST, SHARE * total))
     kept: set[int] = set()
-    for unit in sorted(units, key=lambda unit: -unit.score / len(unit.text) ** LENGTH):
+    for unit in sorted(units, key=lambda unit: -unit.score / (1 + len(unit.text)) ** LENGTH):
         if len(unit.text) <= left and unit.score > 0:
             left -= len(unit.text)
             kept.add(id(unit))

@@ -139,14 +139,15 @@ def repaired(honest: Honest, program: Program, value: float | None, least: float
 # --- recording ----------------------------------------------------------------------------------
 
 
-def record(tasks: Iterable[str] = TASKS, again: bool = False) -> Iterator[str]:
-    """Find cases that fail, and keep how: of each operator one in three of the tasks, and one in all in code
-    that the patch did not touch; of forgotten edits all. With `again` those that are kept are run anew instead."""
+def record(tasks: Iterable[str] = TASKS, each: int = 1, again: bool = False) -> Iterator[str]:
+    """Find cases that fail, and keep how: of each operator `each` in three of the tasks, and in the fourth
+    as many in code that the patch did not touch; of forgotten edits all. What is kept already counts. With
+    `again` those that are kept are run anew instead."""
     recording = recorded() if RECORDED.exists() else Recording()
     for task in tasks:
         with lab_of(task) as lab:
             recording = _honest(lab, task, recording)
-            for wanted in _again(task, recording) if again else _looked_for(task, recording):
+            for wanted in _again(task, recording) if again else _looked_for(task, recording, each):
                 for case in wanted:
                     measured, witnessed = run_program(lab, case.name, case.broken)
                     fails = measured.value is None
@@ -157,20 +158,23 @@ def record(tasks: Iterable[str] = TASKS, again: bool = False) -> Iterator[str]:
                         break
 
 
-def _looked_for(task: str, recording: Recording) -> Iterator[Iterator[Case]]:
-    """Cases that are not kept yet: of each group the first that fails is wanted."""
-    known = {each.mistake for each in recording.cases}
-    count = Counter(each.mistake.operator for each in recording.cases)
-    for number, operator in sorted(
-        enumerate(OPERATORS.values()), key=lambda pair: count[pair[1].name]
-    ):
+def _looked_for(task: str, recording: Recording, each: int) -> Iterator[Iterator[Case]]:
+    """Cases that are not kept yet, of the operators with the fewest first: of each group the first that
+    fails is wanted."""
+    known = {kept.mistake for kept in recording.cases}
+    count = Counter(mistake.operator for mistake in known)
+    order = sorted(enumerate(OPERATORS.values()), key=lambda pair: count[pair[1].name])
+    for number, operator in order:
         for kind in get_args(Kind):
             found = list(candidates(operator, kind, task))
-            turn = (number + TASKS.index(task)) % len(TASKS)
+            new = [mistake for mistake in found if mistake not in known]
             if operator.category == "incomplete":
-                yield from (_cases([each]) for each in found if each not in known)
-            elif not known & set(found) and (turn > 0) == (kind == "patch"):
-                yield _cases(found[: 3 * TRIES])
+                yield from (_cases([mistake]) for mistake in new)
+                continue
+            turn = (number + TASKS.index(task)) % len(TASKS)
+            for _ in range(each - len(found) + len(new) if (turn > 0) == (kind == "patch") else 0):
+                yield _cases(new[: 3 * TRIES])
+                new = new[TRIES:]
 
 
 def _cases(mistakes: Iterable[Mistake]) -> Iterator[Case]:
