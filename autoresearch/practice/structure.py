@@ -20,8 +20,8 @@ from autoresearch.sourcecode import syntax_tree
 SHARE = 0.3  # of the characters of the code, at least LEAST and at most MOST
 LEAST, MOST = 500, 24_000
 FAILED, SAID, QUOTED, CHANGED = 100.0, 75.0, 40.0, 30.0  # what relevance begins with
-OWN = 35.0  # what a changed unit is worth beside that: the mistake is most often in the idea's own code
-LENGTH = 0.15  # power of a unit's length that its relevance is divided by: short ones are cheap
+OWN = 30.0  # what a changed unit is worth beside that: the mistake is most often in the idea's own code
+LENGTH = 0.1  # power of a unit's length that its relevance is divided by: short ones are cheap
 CALLER = 0.6  # what a place of failure is worth of the one that it called
 # How much goes on from a unit to where a local value comes from, to the definition of a name or an attribute,
 # and from a function to its head and from there to what it returns.
