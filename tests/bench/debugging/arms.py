@@ -31,7 +31,7 @@ from autoresearch.records import Attempt, Failure, Measurement, Paper
 from autoresearch.sandbox import Job
 from autoresearch.store import Desk, write
 from autoresearch.workspace import Workspace
-from tests.bench.debugging.cases import TASKS, Case, case_of
+from tests.bench.debugging.cases import Case, case_of
 from tests.bench.debugging.recording import Recorded, recorded, shortened_task, write_program
 
 ARMS = get_args(Settings.model_fields["debug"].annotation)
@@ -77,7 +77,7 @@ class Nowhere:
 def listening_labs() -> Iterator[dict[str, Lab]]:
     """A lab a task, as it was when the executions were recorded, whose model is a Listener."""
     with tempfile.TemporaryDirectory() as temporary:
-        yield {task: _listening_lab(task, Path(temporary)) for task in TASKS}
+        yield {task: _listening_lab(task, Path(temporary)) for task in recorded().floors}
 
 
 def _listening_lab(task: str, temporary: Path) -> Lab:
@@ -113,7 +113,11 @@ def shown(lab: Lab, case: Case, kept: Recorded, arm: str) -> Shown:
     files = "".join(f"\n\n{path}:\n{text}" for path, text in code.items())
     said = f"{failure.message}\n{failure.detail}"
     return Shown(
-        case, arm, tokens(files) + tokens(said), tokens(request.text), is_inside(case, code)
+        case,
+        arm,
+        tokens(files) + tokens(said),
+        tokens(request.text),
+        is_inside(case, code, failure),
     )
 
 
