@@ -1,6 +1,7 @@
 """The debugging benchmark: its cases fail as recorded, its check tells repaired programs from others, and the
 product's excerpts hold what its targets promise."""
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -10,11 +11,14 @@ import pytest
 
 from autoresearch.errors import SandboxError
 from autoresearch.harness import Lab
+from autoresearch.llm import Answer, Request
 from autoresearch.practice.crashes import FILE, read_crash
 from autoresearch.practice.tracebacks import failure_of
 from autoresearch.records import Failure, Measurement
+from autoresearch.sourcecode import edits_between
 from tests.bench.debugging.arms import Shown, everything_shown, lines_shown
-from tests.bench.debugging.cases import (  # fmt: skip
+from tests.bench.debugging.cases import (
+    Case,  # fmt: skip
     baseline,
     candidates,
     case_of,
@@ -22,9 +26,16 @@ from tests.bench.debugging.cases import (  # fmt: skip
     keeps_idea,
     patched,
 )
-from tests.bench.debugging.live import wilson
+from tests.bench.debugging.live import figures, repair, wilson
 from tests.bench.debugging.operators import CATEGORIES, OPERATORS
-from tests.bench.debugging.recording import TOLERANCE, lab_of, recorded, repaired, run_program
+from tests.bench.debugging.recording import (
+    TOLERANCE,
+    Recorded,
+    lab_of,
+    recorded,
+    repaired,
+    run_program,
+)
 
 SAMPLED = ("misspelt-name", "return-missing", "stacked-for-joined", "output-misnamed")
 
@@ -101,16 +112,17 @@ def test_lines_that_are_shown_are_told_from_those_that_are_not() -> None:
 
 @pytest.mark.parametrize("operator", SAMPLED)
 def test_a_case_fails_again_as_it_was_recorded(digits: Lab, operator: str, tmp_path: Path) -> None:
-    kept = next(
-        each
-        for each in recorded().cases
-        if each.mistake.operator == operator and each.mistake.honest.startswith("digits/")
-    )
+    kept = _digits(operator)
     case = case_of(kept.mistake)
     measured, witnessed = run_program(digits, case.name, case.broken)
     before = Measurement(seed=0, execution=kept.execution, score=kept.score)
     assert _failure(measured, witnessed, tmp_path) == _failure(before, kept.witnessed, tmp_path)
     assert not repaired(case.honest, case.broken, measured.value, 0.0)
+
+
+def _digits(operator: str) -> Recorded:
+    kept = (each for each in recorded().cases if each.mistake.operator == operator)
+    return next(each for each in kept if each.mistake.honest.startswith("digits/"))
 
 
 def _failure(measured: Measurement, witnessed: object, folder: Path) -> tuple[str, str, object]:
@@ -128,6 +140,35 @@ def test_the_check_passes_the_honest_program_and_refuses_one_without_the_idea(di
     assert not repaired(honest, baseline("digits"), value, least)
     assert not repaired(honest, patched(honest), least - 2 * TOLERANCE, least)
     assert not repaired(honest, patched(honest), None, least)
+
+
+class Knowing:
+    """A model that knows the honest program of one case."""
+
+    def __init__(self, case: Case) -> None:
+        self.asked = 0
+        self._edits = edits_between("train.py", case.broken["train.py"], case.whole["train.py"])
+
+    def answer(self, request: Request) -> Answer:
+        self.asked += 1
+        blocks = [
+            f"### file: {e.path}\n<<<<<<< SEARCH\n{e.search}=======\n{e.replace}>>>>>>> REPLACE\n"
+            for e in self._edits
+        ]
+        text = "The mistake is mended.\n" + "\n".join(blocks)
+        return Answer(text=text, model="knows", tokens_in=0, tokens_out=0, dollars=0.0, seconds=0.0)
+
+
+def test_a_model_is_asked_with_the_products_own_code_and_its_repair_is_checked(digits: Lab) -> None:
+    kept = _digits(SAMPLED[0])
+    case = case_of(kept.mistake)
+    model = Knowing(case)
+    lab = dataclasses.replace(digits, model=model)
+    outcome = repair(lab, case, kept)
+    assert outcome.repaired_by == 1 and outcome.failures == () and model.asked == 1
+    assert repair(lab, case, kept) == outcome and model.asked == 1  # all of it is on disk
+    figures_shown = "\n".join(figures([outcome], 4))
+    assert "| 1 | 4 | 1 | 100.0% | 20.7% to 100.0% |" in figures_shown
 
 
 def test_intervals_are_wilsons() -> None:
