@@ -38,7 +38,7 @@ from tests.bench.debugging.operators import OPERATORS
 from tests.engine import TASKS as FOLDERS
 
 RECORDED = Path(__file__).parent / "recorded.json.xz"
-TIMEOUT = "40s"  # an honest program takes a tenth of it
+TIMEOUT = "90s"  # an honest program takes a tenth of it on an idle core
 TOLERANCE = 0.05  # of accuracy, by which a repaired program may be below the honest one
 TRIES = 2  # for a case of an operator: many a mistake does not show
 
