@@ -98,7 +98,7 @@ def _around(
     bound = lab.settings.code_shown or CODE_SHOWN
     trimmed = lab.settings.debug == "structure" and new and failure.stage in ("run", "score")
     if trimmed and not looked:
-        parts = excerpts(code, before.original, failure.places)
+        parts = excerpts(code, before.original, failure.places, failure.message)
         seen = excerpted(code, parts, bound, _about(idea), lab.task.command)
         if not seen.map or sum(map(len, seen.files.values())) <= bound:
             return seen

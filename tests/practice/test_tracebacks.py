@@ -39,7 +39,7 @@ def test_addresses_are_steadied_so_that_a_replay_asks_the_same() -> None:
 
 def test_output_without_a_traceback_is_still_shown() -> None:
     failure = failure_of(run("import sys; print('loss is nan'); sys.exit(3)"))
-    assert failure.message == "exit code 3" and failure.detail == "loss is nan"
+    assert failure.message == "exit code 3" and failure.detail.endswith("output:\nloss is nan")
 
 
 def test_refused_predictions_fail_at_the_score_stage_with_the_scorers_reason() -> None:
