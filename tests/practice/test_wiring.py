@@ -228,4 +228,4 @@ def test_a_repair_in_a_large_code_base_shows_the_failing_file_and_a_map(tried, l
     assert (
         "STEPS.broken" in repair.variables["code"][path] and "repo/data" in repair.variables["map"]
     )
-    assert len(repair.text) < 90_000 and re.search(r"\[… lines left out", repair.text)
+    assert len(repair.text) < 100_000 and re.search(r"\[… lines left out", repair.text)
