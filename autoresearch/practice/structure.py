@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from autoresearch.records import Place
 from autoresearch.sourcecode import syntax_tree
 
-SHARE = 0.3  # of the characters of the code, at least LEAST and at most MOST
+SHARE = 0.32  # of the characters of the code, at least LEAST and at most MOST
 LEAST, MOST = 500, 24_000
 FAILED, SAID, QUOTED, CHANGED = 100.0, 75.0, 40.0, 30.0  # what relevance begins with
 OWN = 30.0  # what a changed unit is worth beside that: the mistake is most often in the idea's own code
