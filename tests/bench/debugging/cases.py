@@ -15,7 +15,6 @@ from autoresearch.records import Edit, Idea, Patch, Record
 from autoresearch.textedits import edits_between
 from tests.bench.debugging import slips  # noqa: F401  # it registers its operators
 from tests.bench.debugging.operators import OPERATORS, Lines, Operator
-from tests.engine import TASKS as FOLDERS
 
 TASKS = ("digits", "image2d", "points3d", "sentiment")
 IDEAS = Path(__file__).parent / "ideas"
@@ -144,7 +143,13 @@ def _differing(right: str, wrong: str) -> tuple[Lines, Lines]:
 @cache
 def baseline(task: str) -> Program:
     """The editable files of a task, to be trained for a shorter time."""
-    return _shorter(task, {"train.py": (FOLDERS / task / "baseline" / "train.py").read_text()})
+    return _shorter(task, {"train.py": taken(task)})
+
+
+def taken(task: str) -> str:
+    """The task's program as it was when the cases were made: a mistake is a place in its text, and the shipped
+    one goes on."""
+    return (Path(__file__).parent / "baselines" / f"{task}.py").read_text()
 
 
 def _shorter(task: str, program: Program) -> Program:
@@ -176,7 +181,7 @@ def honest_ideas() -> tuple[Honest, ...]:
 @cache
 def patched(honest: Honest, left_out: int = -1) -> Program:
     """The program of an idea; without one edit of its patch, where that is asked for."""
-    sources = {"train.py": (FOLDERS / honest.task / "baseline" / "train.py").read_text()}
+    sources = {"train.py": taken(honest.task)}
     edits = tuple(e for number, e in enumerate(honest.patch.edits) if number != left_out)
     patch = Patch(plan=honest.patch.plan, edits=edits)
     return _shorter(honest.task, sources | apply(patch, sources, set(sources), ("*.py",)))

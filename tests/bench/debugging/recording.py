@@ -21,13 +21,13 @@ from autoresearch.records import Execution, Floor, Measurement, Record, Score
 from autoresearch.sandbox import Environment
 from autoresearch.store import Run
 from tests.bench.debugging.cases import (  # fmt: skip
-    EPOCHS,
     TASKS,
     Case,
     Honest,
     Kind,
     Mistake,
     Program,
+    baseline,
     candidates,
     case_of,
     honest_ideas,
@@ -78,9 +78,8 @@ def save(recording: Recording) -> None:
 def shortened_task(task: str, folder: Path) -> Path:
     """A copy of a shipped task whose baseline trains for a shorter time, with one seed."""
     copy = shutil.copytree(FOLDERS / task, folder / task, ignore=shutil.ignore_patterns("full"))
-    program, file = copy / "baseline" / "train.py", copy / "task.toml"
-    before, after = EPOCHS[task]
-    program.write_text(program.read_text().replace(f"EPOCHS = {before}\n", f"EPOCHS = {after}\n"))
+    file = copy / "task.toml"
+    write_program(baseline(task), copy / "baseline")
     lines = [
         f'timeout = "{TIMEOUT}"' if line.startswith("timeout") else line.replace("seeds = 5", "seeds = 1")
         for line in file.read_text().splitlines()
