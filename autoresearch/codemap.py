@@ -17,7 +17,7 @@ FILES_SHARE = 0.65  # of the bound, for the text of files; the map gets what the
 NAMED_IN = 3  # a name that more files define says nothing about which of them is meant
 PART_LINES = 40  # of a file without definitions
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")  # as the parser counts them
-_OMITTED = re.compile(r"(\[… [^\n]*…\]\n?)*")
+_OMITTED = re.compile(r"(\[…[^\n]*\]\n?)*")
 MARK = "[… {} lines left out …]\n"
 
 

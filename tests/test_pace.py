@@ -4,6 +4,7 @@ import pytest
 
 from autoresearch.pace import Pace, curve_of, value_at
 from autoresearch.records import Direction, Ended
+from tests.bench.pace import load, tried
 
 BASELINE = [
     tuple((step / 10, 0.1 + 0.08 * step + shift) for step in range(1, 11))
@@ -83,3 +84,17 @@ def test_output_may_come_in_any_pieces_and_be_hostile() -> None:
     for _ in range(200):
         assert pace(b"\xff\x00progress: " * 1000) is None
     assert len(pace._line) <= 300
+
+
+def test_on_recorded_curves_it_saves_compute_and_ends_no_run_that_was_worth_more_seeds() -> None:
+    runs = load()
+    found = [
+        each
+        for baseline, changed in runs.values()
+        for each in tried(baseline, changed, Direction.maximize)
+    ]
+    assert len(found) >= 90 and len(runs) == 3
+    assert sum(each.share < 1 for each in found if each.good) == 0
+    total = sum(each.run.seconds for each in found)
+    assert sum(each.run.seconds * (1 - each.share) for each in found) / total > 0.07
+    assert 0.1 < min(each.share for each in found) < 0.6

@@ -7,6 +7,7 @@ left out is marked, so that an edit's SEARCH lines can still be copied exactly.
 """
 
 import ast
+import builtins
 import difflib
 import heapq
 import re
@@ -79,11 +80,18 @@ def excerpts(
         if len(unit.text) <= left and unit.score > 0:
             left -= len(unit.text)
             kept.add(id(unit))
-    return {
-        path: _join([unit for unit in units if unit.path == path], kept)
-        for path in sources
-        if any(unit.path == path for unit in units)
-    }
+    of_file: dict[str, list[Unit]] = defaultdict(list)
+    for unit in units:
+        of_file[unit.path].append(unit)
+    return {path: _shown(of_file[path], kept) for path in sources if path in of_file}
+
+
+def _shown(units: list[Unit], kept: set[int]) -> str:
+    """The units of one file, joined; as left out where the marks would be more than what is kept."""
+    text = _join(units, kept)
+    worth = 2 * sum(len(unit.text) for unit in units if id(unit) in kept)
+    told = any(unit.score >= CHANGED for unit in units)
+    return text if told or len(text) <= worth else _join(units, set())
 
 
 def _join(units: list[Unit], kept: set[int]) -> str:
@@ -120,6 +128,7 @@ def _begin(units: Sequence[Unit], places: Sequence[Place], said: str) -> None:
     if not places and units:  # nothing is known to have failed: begin where the program begins
         units[-1].score = QUOTED
     quoted = {word for found in _QUOTED.findall(said) for word in found if word}
+    quoted -= set(dir(builtins))  # 'int' and the like are types of values, and stand everywhere
     words = {word for text in quoted for word in _WORD.findall(text)}
     for unit in units if quoted else ():
         if words & (unit.defines | unit.sets):

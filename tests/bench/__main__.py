@@ -1,11 +1,11 @@
 """Benchmarks: they print figures with the goal beside them and fail nothing.
 
-python -m tests.bench [overhead] [makespan] [large] [help] [calls] [start]
+python -m tests.bench [overhead] [makespan] [large] [help] [calls] [start] [pace]
 """
 
 import sys
 
-from tests.bench import calls, large, makespan, overhead, start, startup
+from tests.bench import calls, large, makespan, overhead, pace, start, startup
 
 BENCHES = {
     "overhead": overhead.main,
@@ -14,6 +14,7 @@ BENCHES = {
     "help": startup.main,
     "calls": calls.main,
     "start": start.main,
+    "pace": pace.main,
 }
 
 for name in sys.argv[1:] or BENCHES:
