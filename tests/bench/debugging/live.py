@@ -15,8 +15,7 @@ from autoresearch.records import Attempt
 from autoresearch.store import write
 from tests.bench.debugging.cases import TASKS, Case, case_of
 from tests.bench.debugging.recording import Recorded, lab_of, recorded, repaired, write_program
-
-Z = 1.96  # for an interval of 95 %
+from tests.bench.intervals import wilson
 
 
 @dataclass(frozen=True)
@@ -90,16 +89,6 @@ def _recall(folder: Path, case: Case, kept: Recorded) -> None:
 
 
 # --- figures ------------------------------------------------------------------------------------
-
-
-def wilson(successes: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a rate (Wilson's), which stays within 0 and 1 for few cases too."""
-    if not count:
-        return 0.0, 1.0
-    rate, square = successes / count, Z**2 / count
-    middle = (rate + square / 2) / (1 + square)
-    half = Z / (1 + square) * (rate * (1 - rate) / count + square / (4 * count)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def figures(found: Sequence[Outcome], repairs: int) -> Iterator[str]:

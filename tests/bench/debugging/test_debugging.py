@@ -26,7 +26,7 @@ from tests.bench.debugging.cases import (
     keeps_idea,
     patched,
 )
-from tests.bench.debugging.live import figures, repair, wilson
+from tests.bench.debugging.live import figures, repair
 from tests.bench.debugging.operators import CATEGORIES, OPERATORS
 from tests.bench.debugging.recording import (
     TOLERANCE,
