@@ -36,6 +36,7 @@ from tests.bench.debugging.recording import (
     repaired,
     run_program,
 )
+from tests.bench.intervals import wilson
 
 SAMPLED = ("misspelt-name", "return-missing", "stacked-for-joined", "output-misnamed")
 
