@@ -35,9 +35,11 @@ LAYERS = [
     {"ledger", "shortening"},
     {"budgets"},
     {"store", "documents", "faults", "differences", "redaction", "leash"},
+    {"stopping"},
     {"prompts", "floors"},
+    {"levels"},
     {"leaks", "nonsense"},
-    {"tables", "findings"},
+    {"tables", "findings", "paired"},
     {"config"},
     {"final_info"},
     {"metrics", "toml_files", "recipe", "in_a_copy"},
@@ -114,7 +116,7 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
 
 def test_there_are_not_too_many_modules() -> None:
-    assert len(MODULES) <= 115  # docs/decisions/0002
+    assert len(MODULES) <= 118  # docs/decisions/0002
 
 
 @pytest.mark.parametrize(

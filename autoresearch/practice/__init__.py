@@ -1,6 +1,7 @@
 """Practice: an idea in, a trial out: written as code, repaired from its tracebacks, measured."""
 
 from autoresearch.harness import Lab
+from autoresearch.levels import level_of
 from autoresearch.practice.attempts import measure_idea, try_patch
 from autoresearch.practice.coder import parent_of, read_sources, write_patch
 from autoresearch.records import Attempt, Idea, Lesson, Trial
@@ -9,7 +10,7 @@ from autoresearch.store import Desk
 
 def pursue(lab: Lab, desk: Desk, idea: Idea, memory: tuple[Lesson, ...]) -> Trial:
     """Write the idea as a patch and run it; while it fails, repair it, up to the attempts allowed;
-    measure what runs on all seeds unless the first one shows it clearly worse."""
+    measure what runs on the seeds that can change its verdict."""
     parent = parent_of(idea, memory)
     start = parent.commit if parent else lab.floor.commit
     attempts: tuple[Attempt, ...] = ()
@@ -20,4 +21,4 @@ def pursue(lab: Lab, desk: Desk, idea: Idea, memory: tuple[Lesson, ...]) -> Tria
             attempts += (try_patch(lab, desk, tree, original, patch, len(attempts)),)
             if attempts[-1].failure is None:
                 break
-    return measure_idea(lab, desk, idea, parent, attempts)
+    return measure_idea(lab, desk, idea, parent, attempts, level_of(lab.floor, memory))

@@ -5,7 +5,8 @@ import pytest
 
 from autoresearch.config import Settings
 from autoresearch.feedback.analysis import judge
-from autoresearch.feedback.sensitivity import best_value, seeds_for, smallest_gain
+from autoresearch.feedback.sensitivity import best_value, seeds_for
+from autoresearch.floors import smallest_gain
 from autoresearch.harness import floor_of
 from autoresearch.records import Direction, Floor, Measurement, Outcome, Score
 from tests.examples import EXECUTION, TASK, TRIAL
