@@ -1,15 +1,22 @@
 """The noise floor of a run, from the baseline's scores, and the smallest gain that shows above it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from autoresearch.config import Settings
 from autoresearch.levels import first_level
-from autoresearch.paired import MIN_EXAMPLES, Noise
+from autoresearch.paired import MIN_EXAMPLES
 from autoresearch.records import Floor, Measurement
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
 POWER = 0.8  # how often the smallest gain is found
+DOUBTS = 32  # values that the true scatter over the seeds is averaged over
 
 
 def floor_of(
@@ -35,30 +42,61 @@ def smallest_gain(floor: Floor, seeds: int) -> float | None:
     """The smallest gain that the verdict's test finds 4 times in 5 with that many seeds, in the metric's
     unit; None where nothing is known of the noise.
 
-    An idea's scores are taken to scatter over the seeds like the baseline's, and independently of them.
-    What it does to an example is taken to vary over the examples as the baseline's score of an example
-    does over the seeds; where scores are 0 or 1, it also has to mend some. An idea that breaks many
-    examples and mends more needs a larger gain.
+    An idea's scores are taken to scatter over the seeds like the baseline's, and independently of them;
+    that the baseline's seeds only give an estimate of it is reckoned with. What an idea does to an
+    example is taken to vary over the examples as the baseline's score of one does over the seeds; where
+    scores are 0 or 1, it also has to mend some. One that breaks many and mends more needs a larger gain.
     """
     if floor.deviation is None or seeds < 2:
         return None
     scatter, count, unit, binary = examples_of(floor)
-    cells = 2 * scatter * unit**2 / seeds / count if count else 0.0
-    over_seeds = max(2 * floor.deviation**2 / seeds, cells)
+    per_row = unit**2 / count if count else 0.0
+    cells = 2 * scatter * per_row / seeds
+    variances = 2 * floor.deviation**2 / seeds * _doubt(len(floor.measurements) - 1)
 
-    def needed(gain: float) -> float:
-        """For a gain whose examples scatter as those of this one."""
+    def found(gain: float) -> float:
+        """How often a gain of that size is found."""
         mended = min(gain / unit, 0.5) if binary else 0.0
-        over = unit**2 * (scatter + mended * (1 - mended)) / count if count else 0.0
-        noise = Noise(over_seeds, seeds - 1, over, max(count - 1, 1))
-        return reach_of(noise.freedom, floor.alpha) * noise.error if noise.error else 0.0
+        over = (scatter + mended * (1 - mended)) * per_row
+        return _power(gain, variances.clip(cells), seeds - 1, over, max(count - 1, 1), floor.alpha)
 
-    gain = needed(unit / 2)
-    for _ in range(100):  # from above: `needed` grows slower than the gain
-        last, gain = gain, needed(gain)
-        if abs(last - gain) <= 1e-9 * gain:
-            break
-    return gain or None
+    if not floor.deviation and not scatter and not binary:
+        return None
+    return _least(found, unit if binary else floor.deviation or math.sqrt(scatter * per_row))
+
+
+@lru_cache(maxsize=8)
+def _doubt(freedom: int) -> "Array":
+    """What a variance may be, in units of its estimate: DOUBTS values that are equally likely."""
+    import numpy as np
+    from scipy.special import chdtri
+
+    return np.asarray(freedom / chdtri(freedom, (np.arange(DOUBTS) + 0.5) / DOUBTS))
+
+
+def _power(
+    gain: float, seeds: "Array", seeds_freedom: int, examples: float, examples_freedom: int, alpha: float
+) -> float:  # fmt: skip
+    """How often the paired test finds a true gain, over these variances that the seeds may make."""
+    import numpy as np
+    from scipy.special import nctdtr, stdtrit  # scipy.stats takes over a second to import
+
+    whole = seeds + examples
+    freedom = whole**2 / (seeds**2 / seeds_freedom + examples**2 / examples_freedom)
+    missed = nctdtr(freedom, gain / np.sqrt(whole), stdtrit(freedom, 1 - alpha))
+    return float(1 - np.nan_to_num(missed, nan=1.0).mean())
+
+
+def _least(found: Callable[[float], float], start: float) -> float:
+    """The gain that is found with the power wanted: doubled until it is, then halved in between."""
+    high = start
+    while found(high) < POWER:
+        high *= 2
+    low = 0.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if found(middle) >= POWER else (middle, high)
+    return high
 
 
 @lru_cache(maxsize=4)
@@ -95,11 +133,3 @@ def _unit(means: Sequence[float], values: Sequence[float]) -> float | None:
     mean, other = sum(values) / len(values), sum(means) / len(means)
     scatter = sum((m - other) ** 2 for m in means)
     return math.sqrt(sum((v - mean) ** 2 for v in values) / scatter) or None if scatter else None
-
-
-def reach_of(freedom: float, alpha: float) -> float:
-    """How many standard errors a mean gain must truly be above zero for a t-test with these degrees of
-    freedom to find it 4 times in 5 at this level (from the noncentral t distribution)."""
-    from scipy.special import nctdtrinc, stdtrit  # scipy.stats takes over a second to import
-
-    return float(nctdtrinc(freedom, 1 - POWER, stdtrit(freedom, 1 - alpha)))

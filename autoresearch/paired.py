@@ -104,12 +104,11 @@ def paired_test(gains: Sequence[float], examples: "Array | None" = None) -> Test
 def unit_of(gains: Sequence[float], examples: "Array") -> float | None:
     """How much of the metric one unit of the examples' mean is: 1 where the metric is their mean. None
     where the two point in different directions."""
-    import numpy as np
-
-    means = examples.mean(axis=1)
-    if np.allclose(means, gains, rtol=1e-6, atol=1e-9):
+    means = examples.mean(axis=1).tolist()
+    pairs = zip(means, gains, strict=True)
+    if all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in pairs):
         return 1.0
-    mean, other = math.fsum(gains) / len(gains), float(means.mean())
+    mean, other = math.fsum(gains) / len(gains), math.fsum(means) / len(means)
     return mean / other if mean * other > 0 else None
 
 

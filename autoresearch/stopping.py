@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 FUTILE = 0.02  # the chance of improving below which further seeds are not worth their time
-POINTS = 512  # that the chance is averaged over
+POINTS = 256  # that the chance is averaged over
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,14 @@ def _finals(
     """Means and variances of all gains as they may come out, equally likely: the other seeds' gains
     have the same true mean and variance, of which only an estimate is known."""
     import numpy as np
-    from scipy.special import chdtri, ndtri
 
-    more, points = total - count, lattice()
-    spread = freedom * variance / chdtri(freedom, points[0])
-    others = mean + np.sqrt(spread * (1 / count + 1 / more)) * ndtri(points[1])
-    among = spread * chdtri(more - 1, points[2]) if more > 1 else 0.0
+    more = total - count
+    chance, normal, among = draws(freedom, more)
+    spread = variance / chance
+    others = mean + np.sqrt(spread * (1 / count + 1 / more)) * normal
     apart = (others - mean) ** 2 * count * more / total
-    return (count * mean + more * others) / total, (squares + among + apart) / (total - 1)
+    means = (count * mean + more * others) / total
+    return means, (squares + spread * among + apart) / (total - 1)
 
 
 def _chance(
@@ -113,12 +113,16 @@ def _chance(
     return float((stdtr(freedom, -means / np.sqrt(whole)) < level).mean())
 
 
-@lru_cache(maxsize=1)
-def lattice() -> "Array":
-    """Points spread evenly over the unit cube, 3 x POINTS: the same ones always, so that a resumed run
-    decides the same."""
+@lru_cache(maxsize=256)
+def draws(freedom: float, more: int) -> tuple["Array", "Array", "Array"]:
+    """POINTS draws of a variance estimate with these degrees of freedom, as a share of the variance; of
+    a standard normal; and of the sum of squares of `more` standard normals about their mean. They are
+    spread evenly and always the same, so that a resumed run decides the same."""
     import numpy as np
+    from scipy.special import chdtri, ndtri
 
-    root = 1.2207440846057596  # of x**4 = x + 1: multiples of its powers fill the cube evenly
+    root = 1.2207440846057596  # of x**4 = x + 1: multiples of its powers fill a cube evenly
     steps = np.array([root**-1, root**-2, root**-3])
-    return (0.5 + steps[:, None] * np.arange(1, POINTS + 1)) % 1
+    points = (0.5 + steps[:, None] * np.arange(1, POINTS + 1)) % 1
+    among = chdtri(more - 1, points[2]) if more > 1 else np.zeros(POINTS)
+    return chdtri(freedom, points[0]) / freedom, ndtri(points[1]), among

@@ -29,13 +29,22 @@ RAN = Execution(
     sandbox="drawn", command=(), ended=Ended.exited, exit_code=0, signal=None, reason="exit code 0",
     stdout="", stderr="", seconds=1.0, cpu_seconds=1.0, peak_memory=None,
 )  # fmt: skip
-BUILDS_ON = 0.3  # how often an idea starts from one that improved, where there is one
-# How often an idea is worth how much: in units of the smallest gain that the run was told it could find
+BUILDS_ON = 0.2  # how often an idea starts from one that improved, where there is one
+# How often an idea adds how much: in units of the smallest gain that the run was told it could find
 # ("told"), or of the baseline's scatter over the seeds ("spread").
-MIX = (
-    (0.70, 0.0, "told"), (0.06, -1.5, "spread"), (0.06, -6.0, "spread"),
-    (0.05, 0.5, "told"), (0.05, 1.0, "told"), (0.08, 2.0, "told"),
+FEW = (
+    (0.76, 0.0, "told"), (0.07, -1.5, "spread"), (0.07, -6.0, "spread"),
+    (0.02, 0.5, "told"), (0.03, 1.0, "told"), (0.05, 2.0, "told"),
 )  # fmt: skip
+MANY = (
+    (0.5, 0.0, "told"),
+    (0.1, -1.5, "spread"),
+    (0.1, 0.5, "told"),
+    (0.1, 1.0, "told"),
+    (0.2, 2.0, "told"),
+)
+NONE = ((1.0, 0.0, "told"),)
+MIXES = {"few": FEW, "many": MANY, "none": NONE}
 Level = Callable[[Floor, Sequence[Lesson]], float]
 
 
@@ -89,9 +98,8 @@ def _run(world: World, random: np.random.Generator, level: Level, stop: bool) ->
 
 def _worth(world: World, random: np.random.Generator, floor: Floor) -> tuple[float, float | None]:
     """What an idea adds, and its size where that is in what the run was told."""
-    if world.nothing_works:
-        return 0.0, None
-    _, size, unit = MIX[random.choice(len(MIX), p=[share for share, _, _ in MIX])]
+    mix = MIXES[world.works]
+    _, size, unit = mix[random.choice(len(mix), p=[share for share, _, _ in mix])]
     told = floor.smallest_gain
     assert told is not None
     return (size * told, size) if unit == "told" else (size * world.spread, None)
