@@ -93,7 +93,7 @@ def _least(found: Callable[[float], float], start: float) -> float:
     while found(high) < POWER:
         high *= 2
     low = 0.0
-    for _ in range(40):
+    while high - low > 1e-7 * high:
         middle = (low + high) / 2
         low, high = (low, middle) if found(middle) >= POWER else (middle, high)
     return high

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-FUTILE = 0.02  # the chance of improving below which further seeds are not worth their time
+FUTILE = 0.05  # the chance of improving below which further seeds are not worth their time
 POINTS = 256  # that the chance is averaged over
 
 

