@@ -201,7 +201,7 @@ def _level(run: Run, floor: Floor | None) -> str:
     return (
         f"verdicts: {PROCEDURE}, which holds the false discovery rate of the run below {run.settings.alpha:g}: "
         f"p below {floor.alpha:.2g} ({run.settings.alpha:g} over the {planned} ideas planned) times one more "
-        "than the ideas that improved in earlier rounds."
+        "than the ideas from the baseline that improved in earlier rounds."
     )
 
 
@@ -221,26 +221,26 @@ def _outcome_cells(row: Row, compact: bool) -> tuple[str, str, str, str]:
         str(row.lesson.attempts),
         f"[{style}]{verdict.outcome.value}[/{style}]",
         score,
-        _gain(row.lesson) + ("" if compact else _over_parent(row.lesson)),
+        _gain(row.lesson, compact),
     )
 
 
-def _over_parent(lesson: Lesson) -> str:
-    gain = lesson.verdict.over_parent
-    return "" if gain is None else f"\n{gain:+.4f} on parent"
-
-
-def _gain(lesson: Lesson) -> str:
+def _gain(lesson: Lesson, compact: bool) -> str:
+    """The gain; below it, unless `compact`, how many seeds it took to stop the idea, and its gain over
+    what it was built on."""
     verdict = lesson.verdict
     if verdict.effect is None:
         return "-"
+    stopped = verdict.p is None and (verdict.interval is not None or verdict.seeds == 1)
+    seeds = f"{verdict.seeds} seed{'s' if verdict.seeds > 1 else ''}" if stopped else ""
     half = ""
     if verdict.interval is not None:
         low, high = verdict.interval
         half = f" ±{max(verdict.effect - low, high - verdict.effect):.4f}"
-    stopped = verdict.p is None and (verdict.interval is not None or verdict.seeds == 1)
-    seeds = f", {verdict.seeds} seed{'s' if verdict.seeds > 1 else ''}" if stopped else ""
-    return f"{verdict.effect:+.4f}{half}{seeds}"
+    if compact:
+        return f"{verdict.effect:+.4f}" + (f", {seeds}" if seeds else half)
+    above = "" if verdict.over_parent is None else f"{verdict.over_parent:+.4f} on parent"
+    return "\n".join(line for line in (f"{verdict.effect:+.4f}{half}", seeds, above) if line)
 
 
 def mark_of(run: Run) -> str:

@@ -60,9 +60,10 @@ def test_a_gain_that_the_examples_deny_is_none() -> None:
     assert alone.p < 0.001 and denied.p == 0.5
 
 
-def lesson(outcome: Outcome) -> Lesson:
+def lesson(outcome: Outcome, parent: str | None = None) -> Lesson:
     verdict = LESSON.verdict.model_copy(update={"outcome": outcome})
-    return LESSON.model_copy(update={"verdict": verdict})
+    idea = LESSON.idea.model_copy(update={"parent": parent})
+    return LESSON.model_copy(update={"verdict": verdict, "idea": idea})
 
 
 def test_the_level_of_an_idea_grows_with_what_earlier_rounds_found() -> None:
@@ -73,6 +74,8 @@ def test_the_level_of_an_idea_grows_with_what_earlier_rounds_found() -> None:
     )
     assert level_of(FLOOR, ()) == FLOOR.alpha
     assert level_of(FLOOR, memory) == level_of(FLOOR, memory[::-1]) == 3 * FLOOR.alpha
+    variants = memory + (lesson(Outcome.improved, parent="wider-layer"),) * 5
+    assert level_of(FLOOR, variants) == 3 * FLOOR.alpha
 
 
 BASE = tuple(measurement(seed, 0.80 + 0.01 * (seed % 3)) for seed in range(5))

@@ -86,7 +86,8 @@ def _run(world: World, random: np.random.Generator, level: Level, stop: bool) ->
             mine, rows = measure(world, random, idea, common)
             trial = _trial(floor, _measurements(mine, rows), held, stop)
             verdict = judge(trial, floor, TASK)
-            lessons.append(Lesson.model_construct(verdict=verdict))
+            of = IDEA.model_copy(update={"parent": "found" if builds else None})
+            lessons.append(Lesson.model_construct(verdict=verdict, idea=of))
             if verdict.outcome is Outcome.improved:
                 found.append(idea)
             counts = None if builds or idea.capped else size
