@@ -1,4 +1,4 @@
-"""Reading what a model wrote: JSON in prose, and edits as SEARCH/REPLACE blocks.
+"""Reading what a model wrote: JSON in prose. `blocks.py` reads edits.
 
 Both readers refuse a cut-off answer instead of using the part that came, are bounded in size and
 depth, and raise ValueError with a message that the model can act on.
@@ -7,7 +7,7 @@ depth, and raise ValueError with a message that the model can act on.
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Never
 
 LARGEST = 1_000_000  # characters of an answer
@@ -24,7 +24,7 @@ def read_json(text: str) -> Any:
     prose, and never one inside <think>. Malformed JSON is read leniently, but never JSON whose
     outermost bracket does not close, and never NaN or an infinity.
     """
-    _check_size(text)
+    check_size(text)
     answer = _without_thoughts(text)
     found = [span for fence in _fences(answer) for span in _outermost(fence)] or _outermost(answer)
     if not found:
@@ -32,7 +32,7 @@ def read_json(text: str) -> Any:
     return _parse(max(found, key=len))
 
 
-def _check_size(text: str) -> None:
+def check_size(text: str) -> None:
     if len(text) > LARGEST:
         raise ValueError(f"the answer has {len(text)} characters; at most {LARGEST} are read")
 
@@ -148,7 +148,7 @@ def _fences(text: str) -> list[str]:
 def _without_thoughts(text: str) -> str:
     """Leave out <think>…</think> where it starts a line, and what stands before a closing tag on a
     line of its own whose opening tag the chat template kept."""
-    thoughts = _Thoughts()
+    thoughts = Thoughts()
     kept: list[str] = []
     for line in text.split("\n"):
         visible = thoughts.visible(line)
@@ -161,7 +161,7 @@ def _without_thoughts(text: str) -> str:
 
 
 @dataclass
-class _Thoughts:
+class Thoughts:
     """Follows <think> blocks from line to line. `orphan`: the last line closed one never opened."""
 
     inside: bool = False
@@ -182,111 +182,3 @@ class _Thoughts:
     def close(self) -> None:
         if self.inside:
             raise ValueError("the answer was cut off inside <think>; think shorter, then answer")
-
-
-# --- edits --------------------------------------------------------------------------------------
-
-_FILE = re.compile(r"#{1,6}\s*file\s*:(.*)", re.IGNORECASE)
-_MARKERS = {"<<<<<<< SEARCH": "search", "=======": "divide", ">>>>>>> REPLACE": "replace"}
-
-
-def read_blocks(text: str) -> tuple[str, list[tuple[str, str, str]]]:
-    """(plan, [(path, search, replace)]) from "### file:" headings and SEARCH/REPLACE blocks.
-
-    A section holds whole lines: "" when it has none, else each line ends in a newline, the last one
-    too; CRLF is read as a newline. Text between the marker lines is exact, nothing else is: fences,
-    quotes around paths, text between blocks and <think> are left out. The plan is the text before
-    the first heading or block. Raises ValueError naming the line of a block that is out of order,
-    is not closed or has no file, and when there is no block.
-    """
-    _check_size(text)
-    reader = _Blocks()
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
-        reader.read(number, line)
-    return reader.finish()
-
-
-@dataclass
-class _Blocks:
-    path: str = ""
-    plan: list[str] = field(default_factory=list)
-    planning: bool = True
-    state: str = "outside"  # then "search", then "replace"
-    opened: int = 0  # the line of the open block
-    begun: bool = False  # a heading or a broken marker stands here, and no block yet
-    sections: dict[str, list[str]] = field(default_factory=dict)
-    edits: list[tuple[str, str, str]] = field(default_factory=list)
-    thoughts: _Thoughts = field(default_factory=_Thoughts)
-
-    def read(self, number: int, line: str) -> None:
-        marker = None if self.thoughts.inside else _MARKERS.get(line.rstrip())
-        if marker:
-            self._mark(number, marker)
-        elif self.state == "outside":
-            self._read_outside(line)
-        else:
-            self.sections[self.state].append(line + "\n")
-
-    def _mark(self, number: int, marker: str) -> None:
-        step = (self.state, marker)
-        if step == ("outside", "search"):
-            if not self.path:
-                raise ValueError(f"line {number}: write '### file: path' before a SEARCH block")
-            self.state, self.opened, self.planning, self.begun = "search", number, False, False
-            self.sections = {"search": [], "replace": []}
-        elif step == ("search", "divide"):
-            self.state = "replace"
-        elif step == ("replace", "replace"):
-            search, replace = ("".join(lines) for lines in self.sections.values())
-            self.edits.append((self.path, search, replace))
-            self.state = "outside"
-        else:
-            self._refuse(number, marker)
-
-    def _refuse(self, number: int, marker: str) -> Never:
-        shown = next(text for text, name in _MARKERS.items() if name == marker)
-        where = f"line {number}: {shown!r} is out of order"
-        if self.state != "outside":
-            where += f" in the block of {self.path} opened on line {self.opened}"
-        raise ValueError(
-            f"{where}; each block is <<<<<<< SEARCH, =======, >>>>>>> REPLACE, once each and in "
-            "this order, and such lines cannot be part of the code"
-        )
-
-    def _read_outside(self, line: str) -> None:
-        visible = self.thoughts.visible(line)
-        if self.thoughts.orphan:
-            self.path, self.plan, self.planning, self.edits = "", [], True, []
-        if visible is None:
-            return
-        if heading := _FILE.fullmatch(visible.strip()):
-            self.path, self.planning, self.begun = heading[1].strip(" \t*`'\""), False, True
-        elif visible.lstrip().startswith("<<<"):
-            self.begun = True  # a marker that was cut off, or is not one
-        elif self.planning:
-            self.plan.append(visible)
-
-    def finish(self) -> tuple[str, list[tuple[str, str, str]]]:
-        self.thoughts.close()
-        if self.begun and self.edits:
-            raise ValueError(
-                f"the answer ends where a block for {self.path} should be: was it cut off? Give all "
-                "edits again"
-            )
-        if self.state != "outside":
-            raise ValueError(
-                f"the answer was cut off: the block of {self.path} opened on line {self.opened} "
-                "never reaches >>>>>>> REPLACE; give all blocks again, whole"
-            )
-        if not self.edits:
-            raise ValueError("the answer changes nothing: it has no SEARCH/REPLACE block")
-        return _unfenced(self.plan), self.edits
-
-
-def _unfenced(lines: list[str]) -> str:
-    """The plan without the fence that opened the wrapping of what followed it."""
-    fences = [number for number, line in enumerate(lines) if line.lstrip().startswith("```")]
-    if len(fences) % 2:
-        wraps_all = not "".join(lines[: fences[0]]).strip()
-        del lines[fences[0] if wraps_all else fences[-1]]
-    return "\n".join(lines).strip()

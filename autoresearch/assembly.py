@@ -12,7 +12,8 @@ from typing import Any
 
 from autoresearch.budgets import Budget, budget_of
 from autoresearch.cassette import Recording, open_recording, search_files
-from autoresearch.config import ModelSettings, Settings, load_task
+from autoresearch.catalog import context_of
+from autoresearch.config import CODE_SHOWN, ModelSettings, Settings, load_task
 from autoresearch.errors import BadInput
 from autoresearch.foreign import Opened, measured, open_task
 from autoresearch.harness import Lab
@@ -25,8 +26,9 @@ from autoresearch.papers import open_library
 from autoresearch.prices import freeze, parse_price, price_list, thaw
 from autoresearch.prompts import Prompts, shipped
 from autoresearch.redaction import redactor
-from autoresearch.roles import ROLES
-from autoresearch.routing import Router, check_models, open_model
+from autoresearch.remembered import COPY, Remembered, recall
+from autoresearch.roles import ROLES, Role
+from autoresearch.routing import Router, chain_of, check_models, open_model
 from autoresearch.sandbox import Environment, Watch, show_nothing
 from autoresearch.sandbox.shelf import cache_folder
 from autoresearch.store import Run, create_run, digest, write
@@ -83,7 +85,8 @@ def _start(settings: Settings, opened: Opened, watch: Watch) -> Run:
     )
     recorded = recorded_run(settings)
     facts |= _facts_of(recorded) if recorded else {}
-    run = create_run(frozen, opened.folder, facts, _files(environment))
+    files = _files(environment) | _repairs(settings, recorded)
+    run = create_run(frozen, opened.folder, facts, files)
     if recorded is not None:
         _take_searches(recorded, run.folder)
     opened.tell(run)
@@ -94,15 +97,38 @@ def _files(environment: Environment) -> dict[str, str]:
     return {"environment.lock": environment.lock} if environment.lock else {}
 
 
+def _repairs(settings: Settings, recorded: Recording | None) -> dict[str, str]:
+    """The run's own copy of what earlier runs repaired; a replay's is the recorded run's."""
+    if recorded is not None:
+        file = recorded.folder / COPY
+        return {COPY: file.read_text(encoding="utf-8")} if file.is_file() else {}
+    found = recall(settings.runs) if settings.memory == "runs" else Remembered()
+    return {COPY: found.model_dump_json(indent=1)} if found.repairs else {}
+
+
 def _resolved(settings: Settings) -> dict[str, Any]:
     """The user's folders, so that a run can be resumed from anywhere."""
     own, papers, data = settings.prompts, settings.papers, settings.data
     folder = papers.folder and papers.folder.resolve()
     return {
         "prompts": own and own.resolve(),
+        "code_shown": room_for_code(settings),
         "data": data and data.resolve(),
         "papers": papers.model_copy(update={"folder": folder}),
     }
+
+
+CODERS: tuple[Role, ...] = ("think", "code", "debug")  # who is shown code
+CODE_SHARE = 1.5  # characters of code for each token of a context: half of it, at three a token
+
+
+def room_for_code(settings: Settings) -> int:
+    """How much code a question may hold: as set, or what the smallest context has room for."""
+    if settings.code_shown is not None or not needs_provider(settings.model.name):
+        return settings.code_shown or CODE_SHOWN
+    chains = (chain_of(settings.model, role) for role in CODERS)
+    contexts = {context_of(model) for chain in chains for model in chain} - {None, 0}
+    return min([CODE_SHOWN, *(max(4_000, int(CODE_SHARE * size)) for size in contexts if size)])
 
 
 def open_lab(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from autoresearch.harness import Lab
+from autoresearch.pace import curve_of
 from autoresearch.records import Floor, Limits
 
 SAMPLE_BYTES = 256 * 2**20  # arrays larger than this are described by shape only
@@ -32,6 +33,7 @@ class Setting:
     floor: Floor
     seeds: int
     attempts: int
+    progress: bool  # whether the baseline reports how it goes, so that a run may be ended early
 
 
 def brief(lab: Lab) -> Setting:
@@ -51,6 +53,8 @@ def brief(lab: Lab) -> Setting:
         floor=floor,
         seeds=lab.task.seeds,
         attempts=lab.settings.attempts,
+        progress=lab.settings.early_stop
+        and any(curve_of(measured.execution.stdout) for measured in floor.measurements),
     )
 
 

@@ -22,13 +22,15 @@ from autoresearch.errors import BadInput, RecordError
 from autoresearch.journal import Call, call_key, read_calls
 from autoresearch.records import Agenda, Found, Lesson, Outcome, Record
 from autoresearch.redaction import redactor
+from autoresearch.remembered import COPY, Remembered
 from autoresearch.store import Run, cannot_write, digest, find_run, read
 
 FORMAT = 1
 LARGEST = 256 * 2**20  # bytes of a cassette's JSON
 
 # What shapes a run's questions. Not where things are on a machine, nor how its code is contained.
-_SHAPE = ("topic", "rounds", "ideas", "attempts", "parallel", "seed", "alpha", "novelty")
+_SHAPE = ("topic", "rounds", "ideas", "attempts", "parallel", "seed", "alpha", "novelty",
+          "code_shown", "memory")  # fmt: skip
 
 
 def _inside(name: str) -> str:
@@ -78,6 +80,7 @@ class Cassette(Record):
     task: dict[_TaskPath, str]
     searches: dict[_Search, Found]
     calls: tuple[Call, ...]
+    repairs: Remembered | None = None  # of earlier runs, that its models were told of
 
 
 # --- writing ------------------------------------------------------------------------------------
@@ -144,6 +147,7 @@ def _collect(run: Run, origin: str) -> Cassette:
         task={str(path.relative_to(run.task_folder)): _read_text(path) for path in files},
         searches=dict(_searches(run.folder)),
         calls=calls,
+        repairs=read(run.folder / COPY, Remembered) if (run.folder / COPY).exists() else None,
     )
 
 
@@ -279,6 +283,7 @@ def _unpack(cassette: Cassette, folder: Path) -> None:
     lines = "".join(call.model_dump_json() + "\n" for call in cassette.calls)
     files = {"calls.jsonl": lines} | {f"task/{name}": text for name, text in cassette.task.items()}
     files |= {f"{name}.json": found.model_dump_json() for name, found in cassette.searches.items()}
+    files |= {COPY: cassette.repairs.model_dump_json()} if cassette.repairs else {}
     aside = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
         for name, text in files.items():

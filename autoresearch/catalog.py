@@ -151,6 +151,13 @@ def key_of(settings: ModelSettings) -> str:
     return next((name for name in keys_of(settings) if os.environ.get(name)), "")
 
 
+def context_of(settings: ModelSettings) -> int | None:
+    """The most tokens that a question to the model may have, None where nobody says."""
+    if settings.name.startswith("command:"):
+        return None
+    return _listed(route(settings)).get("max_input_tokens")
+
+
 def output_limit(model: str) -> int:
     """The most tokens that the model can put out."""
     return int(_listed(model).get("max_output_tokens") or 10**9)

@@ -20,6 +20,7 @@ from autoresearch.roles import Section
 from autoresearch.toml_files import explain, parse_toml, read_toml
 
 FILE = "autoresearch.toml"
+CODE_SHOWN = 80_000  # characters: some 25,000 tokens
 
 
 class PaperSettings(Section):
@@ -70,6 +71,13 @@ class Settings(Section):
     # What a repair is asked from: what bears on the failure ("structure"), or (the published arms) the whole
     # code with the plain traceback, structured by the model first ("unextracted") or not ("raw").
     debug: Literal["structure", "unextracted", "raw"] = "structure"
+    # Read a patch before it is run, and run it shortly first where the task offers that.
+    checks: bool = True
+    # Whose repairs are told of when something fails.
+    memory: Literal["runs", "run", "none"] = "runs"
+    # Characters of code in one question, above which a map stands for what is left out; None: CODE_SHOWN, or
+    # less where the model's context is small.
+    code_shown: int | None = Field(default=None, ge=4_000)
     prompts: Path | None = None  # a folder whose files replace the product's own
     model: ModelSettings = ModelSettings()
     papers: PaperSettings = PaperSettings()
@@ -156,6 +164,7 @@ class _ExperimentTable(Section):
     command: tuple[str, ...] = Field(min_length=1)
     editable: tuple[str, ...] = Field(min_length=1)
     timeout: str | float = "10m"
+    smoke: str | float | None = None  # of a run with $SMOKE set, which is tried before the real one
     memory: str | int = "4g"
     disk: str | int = "1g"
     cpus: float = 1
@@ -173,6 +182,15 @@ class _ExperimentTable(Section):
             gpus=self.gpus,
             processes=self.processes,
         )
+
+    def smoke_seconds(self, limits: Limits) -> float | None:
+        """Raises ValueError for what is no duration, or is not shorter than a run may be."""
+        seconds = None if self.smoke is None else parse_duration(self.smoke)
+        if seconds is not None and not 0 < seconds < limits.timeout:
+            raise ValueError(
+                f"smoke = {self.smoke!r} must be shorter than timeout, and not nothing"
+            )
+        return seconds
 
 
 class _EvaluationTable(Section):
@@ -215,6 +233,7 @@ def load_task(folder: Path) -> Task:
         reported = parsed.metric.reported()
         _check_files(folder, OWN_FILES if reported else TASK_FILES)
         experiment, limits = parsed.experiment, parsed.experiment.limits()
+        smoke = experiment.smoke_seconds(limits)
     except ValidationError as error:
         raise TaskError(explain(error, text, str(file))) from None
     except ValueError as error:
@@ -227,6 +246,7 @@ def load_task(folder: Path) -> Task:
         command=experiment.command,
         editable=experiment.editable,
         limits=limits,
+        smoke=smoke,
         metric=parsed.metric.name,
         direction=parsed.metric.direction,
         seeds=parsed.evaluation.seeds,

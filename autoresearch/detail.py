@@ -43,7 +43,7 @@ def _trial_parts(trial: Trial, whence: str) -> list["RenderableType"]:
 
 
 def _attempt_line(attempt: Attempt) -> str:
-    run = attempt.measurement.execution if attempt.measurement else None
+    run = attempt.measurement.execution if attempt.measurement else attempt.smoke
     ran = f", {plain(run.reason)} after {run.seconds:.1f} s" if run else ""
     commit = f" {attempt.commit[:10]}" if attempt.commit else ""
     if attempt.failure is None:

@@ -5,11 +5,12 @@ the private labels and never imports the experiment's code. Every run is a step 
 """
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from pydantic import ValidationError
@@ -22,15 +23,7 @@ from autoresearch.llm import Model, Request, ask
 from autoresearch.metrics import LARGEST_SCORE
 from autoresearch.papers import Library
 from autoresearch.prompts import Prompts
-from autoresearch.records import (
-    Execution,
-    Floor,
-    Limits,
-    Measurement,
-    Record,
-    Score,
-    Task,
-)
+from autoresearch.records import Execution, Floor, Limits, Measurement, Record, Score, Task
 from autoresearch.reported import reported_score
 from autoresearch.sandbox import Environment, Follow, Job, Sandbox
 from autoresearch.sandbox.results import Refused, read_json
@@ -46,6 +39,7 @@ SCORER_LIMITS = Limits(
 DATA_LIMITS = Limits(timeout=1800, memory=8 * 2**30, disk=8 * 2**30, file=8 * 2**30)
 WITNESS = Path(sandbox.__file__).parent / "witness"  # describes what a failing experiment was doing
 SCORE_BYTES = 64 * 2**20
+NOTHING: Mapping[str, str] = MappingProxyType({})
 RECIPE, SCORER = ("python", "data.py"), ("python", "score.py")
 
 
@@ -183,19 +177,8 @@ def measure(
 ) -> Measurement:
     """Run the code in `tree` with one seed, then score what it left: two steps on disk."""
     left = desk.folder / f"{name}-out"
-    public = lab.desk.folder / "data" / "public"
-
-    def run() -> Execution:
-        inputs = {"work": tree, "data": public, "witness": WITNESS}
-        limits = lab.task.limits
-        last_words = max(limits.timeout * 0.98, limits.timeout - 2)
-        variables = {"SEED": str(seed), "WITNESS_SECONDS": f"{last_words:g}"}
-        command = lab.task.command
-        return _run_whole(
-            lab, Job(lab.environment, command, inputs, left, limits, variables, follow=follow)
-        )
-
-    execution = desk.step(f"{name}-run", Execution, run)
+    job = replace(_experiment(lab, left, tree, seed, lab.task.limits), follow=follow)
+    execution = desk.step(f"{name}-run", Execution, partial(_run_whole, lab, job))
     if not execution.succeeded:
         return Measurement(seed=seed, execution=execution, score=None)
 
@@ -206,6 +189,25 @@ def measure(
 
     score = desk.step(f"{name}-score", Score, judge)
     return Measurement(seed=seed, execution=execution, score=score)
+
+
+def smoke(lab: Lab, desk: Desk, name: str, tree: Path) -> Execution | None:
+    """Run the code with $SMOKE set, where the task offers that: short, never scored, a step of its own."""
+    if lab.task.smoke is None:
+        return None
+    limits = lab.task.limits.model_copy(update={"timeout": lab.task.smoke})
+    left = desk.folder / f"{name}-smoke-out"
+    job = _experiment(lab, left, tree, 0, limits, {"SMOKE": "1"})
+    return desk.step(f"{name}-smoke", Execution, partial(_run_whole, lab, job))
+
+
+def _experiment(
+    lab: Lab, left: Path, tree: Path, seed: int, limits: Limits, more: Mapping[str, str] = NOTHING
+) -> Job:
+    inputs = {"work": tree, "data": lab.desk.folder / "data" / "public", "witness": WITNESS}
+    last_words = max(limits.timeout * 0.98, limits.timeout - 2)
+    variables = {"SEED": str(seed), "WITNESS_SECONDS": f"{last_words:g}", **more}
+    return Job(lab.environment, lab.task.command, inputs, left, limits, variables)
 
 
 def score_predictions(

@@ -14,8 +14,9 @@ from functools import lru_cache
 
 from autoresearch.alternatives import OPTIONS, UNTOUCHABLE, nearby, scale_of
 from autoresearch.records import Edit
-from autoresearch.rewrites import additions, replacements
-from autoresearch.sourcecode import Change, Source, applied, called, edits_between, rewritten
+from autoresearch.rewrites import additions, parses_with, replacements
+from autoresearch.sourcecode import Change, Source, called, rewritten
+from autoresearch.textedits import applied, edits_between
 
 LARGEST_FILE = 100_000  # characters
 
@@ -80,7 +81,7 @@ def _slug(change: Change) -> str:
 def _mutation(source: Source, change: Change) -> Mutation | None:
     new = rewritten(source.text, change.places)
     edits = edits_between(source.path, source.text, new)
-    if not edits or applied(source.text, edits) != new or not Source.parse(source.path, new):
+    if not edits or applied(source.text, edits) != new or not parses_with(source, change.places):
         return None
     slug = _slug(change)
     line = source.text.count("\n", 0, change.places[0][0]) + 1
@@ -288,13 +289,12 @@ def _set(
     old = source.segment(setting.value)
     name = f"{setting.name} of {setting.owner}" if setting.owner else setting.name
     usefulness, verb, reason = because
-    values = "" if kind == "option" else f" from {old} to {new}"
     return Change(
         kind=kind,
         subject=setting.name,
         target=new,
         usefulness=usefulness,
-        title=f"{verb} {name}{values}",
+        title=f"{verb} {name}" + ("" if kind == "option" else f" from {old} to {new}"),
         reason=reason,
         places=((*source.span(setting.value), new),),
     )

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoresearch.blind_search import is_from, next_ideas
+from autoresearch.codemap import within_reach
+from autoresearch.config import CODE_SHOWN
 from autoresearch.errors import ModelError
 from autoresearch.llm import Answer, Request
 from autoresearch.mutations import mutations
@@ -58,7 +60,7 @@ class Offline:
             case "think/ideas":
                 text = _json(_ideas(given, self.seed))
             case "practice/code":
-                text = _code(given["idea"], given["code"], self.seed)
+                text = _code(given, self.seed)
             case "practice/debug":
                 text = _debug(given, self.seed)
             case prompt if prompt in _PLAIN:
@@ -137,7 +139,8 @@ def _overlap(text: str, other: str) -> tuple[float, tuple[str, ...]]:
 
 def _ideas(given: Mapping[str, Any], seed: int) -> Ideas:
     wanted = SURPLUS * given["count"]
-    ideas = next_ideas(given["sources"], given["lessons"], seed)[:wanted]
+    sources = {slug: _searched(code, given["task"]) for slug, code in given["sources"].items()}
+    ideas = next_ideas(sources, given["lessons"], seed)[:wanted]
     if not ideas:
         raise ModelError(
             "the offline model knows no untried change of this code; ask for fewer rounds or ideas, "
@@ -146,8 +149,16 @@ def _ideas(given: Mapping[str, Any], seed: int) -> Ideas:
     return Ideas(ideas=ideas)
 
 
-def _code(idea: Idea, code: Mapping[str, str], seed: int) -> str:
+def _searched(code: Mapping[str, str], task: Task) -> Mapping[str, str]:
+    """The files to change: of a large code base only those that the program imports."""
+    large = sum(map(len, code.values())) > CODE_SHOWN
+    return within_reach(code, task.command) if large else code
+
+
+def _code(given: Mapping[str, Any], seed: int) -> str:
     """The mutation that the idea was made from, found again by its slug."""
+    idea: Idea = given["idea"]
+    code = _searched(given["whole"], given["task"])
     matching = [m for m in mutations(code, seed) if is_from(idea.slug, m.slug)]
     if not matching:
         return "The offline model only knows its own ideas, and this is none of them."
@@ -157,7 +168,7 @@ def _code(idea: Idea, code: Mapping[str, str], seed: int) -> str:
 
 def _debug(given: Mapping[str, Any], seed: int) -> str:
     if all(attempt.commit is None for attempt in given["attempts"]):
-        return _code(given["idea"], given["whole"], seed)
+        return _code(given, seed)
     return _blocks(*repair(given["whole"], given["attempts"], given["failure"]))
 
 

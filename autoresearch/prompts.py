@@ -20,11 +20,14 @@ VARIABLES: Mapping[str, frozenset[str]] = {
     "think/query": _TASK | {"attributes"},
     "think/attributes": _TASK,
     "think/rank": _TASK | {"attributes", "papers"},
-    "think/ideas": _TASK | {"setting", "sources", "papers", "lessons", "count", "rounds_left"},
+    "think/ideas": _TASK
+    | {"setting", "sources", "papers", "lessons", "count", "rounds_left"}
+    | {"shown", "map"},
     "think/novelty": _TASK | {"idea", "papers"},
-    "practice/code": _LAB | {"idea", "code", "parent"},
+    "practice/code": _LAB | {"idea", "code", "parent", "whole", "map", "looked"},
     "practice/debug": _LAB
-    | {"idea", "code", "attempts", "failure", "attempts_left", "again", "arm", "whole"},
+    | {"idea", "code", "attempts", "failure", "attempts_left", "again", "arm", "whole"}
+    | {"map", "looked", "between", "strategy", "strategies", "remembered"},
     "feedback/analysis": _LAB | {"trial", "verdict", "floor", "parent"},
     "feedback/review": _LAB | {"trial", "verdict", "floor", "parent"},
 }

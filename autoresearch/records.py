@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from autoresearch.blocks import Action, Block, read_blocks
+
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
@@ -78,6 +80,9 @@ class Task(Record):
     metric: str
     direction: Direction
     seeds: int = Field(ge=1)
+    smoke: float | None = (
+        None  # seconds that a short run with $SMOKE set may take; None: there is none
+    )
     reported: Reported | None = None
     ideas: tuple[str, ...] = ()
 
@@ -236,11 +241,17 @@ class Agenda(Record):
 
 
 class Edit(Record):
-    """Replace the one place in `path` where `search` stands; an empty `search` makes a new file."""
+    """One change of the file `path`, as `blocks.py` describes them: `search`, which stands once, is replaced
+    (an empty one makes a new file), or the file is rewritten, renamed to `target` or deleted."""
 
     path: str
-    search: str
-    replace: str
+    search: str = ""
+    replace: str = ""
+    action: Action = "edit"
+    target: str = ""
+
+    def __str__(self) -> str:
+        return str(Block(**self.model_dump()))
 
 
 class Patch(Record):
@@ -251,10 +262,8 @@ class Patch(Record):
 
     @classmethod
     def from_answer(cls, text: str) -> Self:
-        from autoresearch.answers import read_blocks
-
-        plan, edits = read_blocks(text)
-        return cls(plan=plan, edits=tuple(Edit(path=p, search=s, replace=r) for p, s, r in edits))
+        plan, blocks = read_blocks(text)
+        return cls(plan=plan, edits=tuple(Edit(**vars(block)) for block in blocks))
 
 
 class Score(Record):
@@ -300,7 +309,7 @@ class Failure(Record):
     `fingerprint` are the same one.
     """
 
-    stage: Literal["edit", "syntax", "run", "score"]
+    stage: Literal["edit", "syntax", "check", "run", "score"]
     message: str  # one line
     detail: str = ""  # the traceback, the output's tail, the nearest text; cut to a bound
     places: tuple[Place, ...] = ()
@@ -308,13 +317,15 @@ class Failure(Record):
 
 
 class Attempt(Record):
-    """A patch and its execution on the screening seed. `commit` is None when it was not applied."""
+    """A patch and its execution on the screening seed. `commit` is None when it was not applied, `smoke`
+    where the task offers no short run or it was not tried."""
 
     number: int = Field(ge=0)
     patch: Patch
     commit: str | None
     measurement: Measurement | None
     failure: Failure | None
+    smoke: Execution | None = None
 
 
 class Floor(Record):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from autoresearch.alternatives import FAMILIES
 from autoresearch.records import Attempt, Edit, Failure
-from autoresearch.sourcecode import Source, called, edits_between, importing, rewritten
+from autoresearch.sourcecode import Source, called, importing, rewritten
+from autoresearch.textedits import edits_between
 
 HALVINGS = 2  # how often a number is taken half way back before it is withdrawn
 

@@ -2,10 +2,14 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from autoresearch.alternatives import FAMILIES, Family
-from autoresearch.sourcecode import Change, Place, Source, called, importing
+from autoresearch.sourcecode import Change, Place, Source, called, importing, rewritten, syntax_tree
+
+_LINE = attrgetter("lineno")
 
 ESTIMATORS = {name for f in FAMILIES if f.what in ("classifier", "regressor") for name in f.members}
 REGRESSORS = {name for f in FAMILIES if f.what == "regressor" for name in f.members}
@@ -278,3 +282,18 @@ def _is_counted(loop: ast.For) -> bool:
     if not isinstance(iterable, ast.Call):
         return False
     return called(iterable) == "range" and len(iterable.args) == 1
+
+
+def parses_with(source: Source, places: Sequence[Place]) -> bool:
+    """Whether the text parses with the places replaced; read are the top-level statements there."""
+    decorated = (min([n, *getattr(n, "decorator_list", [])], key=_LINE) for n in source.tree.body)
+    starts = [source.starts[node.lineno - 1] for node in decorated]
+    firsts = bisect_right(starts, min(start for start, _, _ in places))
+    lasts = bisect_right(starts, max(end for _, end, _ in places))
+    low, high = [0, *starts][firsts if firsts > 1 else 0], [*starts, len(source.text)][lasts]
+    inside = [(start - low, end - low, new) for start, end, new in places]
+    try:
+        syntax_tree(rewritten(source.text[low:high], inside), source.path)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return True

@@ -56,7 +56,7 @@ def _few_lessons(key: str, value: Any) -> Any:
 
 
 def _baseline_only(key: str, value: Any) -> Any:
-    return {"baseline": value["baseline"]} if key == "sources" else value
+    return {"baseline": value["baseline"]} if key in ("sources", "shown") else value
 
 
 def _short_output(key: str, value: Any) -> Any:
@@ -74,10 +74,18 @@ def _short_attempt(attempt: Attempt) -> Attempt:
     return attempt.model_copy(update={"patch": patch})
 
 
+def _no_repairs(key: str, value: Any) -> Any:
+    return () if key == "remembered" else value
+
+
+def _short_map(key: str, value: Any) -> Any:
+    return cut(value, FILE) if key == "map" else value
+
+
 def _short_files(key: str, value: Any) -> Any:
     if key == "code":
         return {path: cut(text, FILE) for path, text in value.items()}
-    if key == "sources":
+    if key == "shown":
         return {slug: _short_files("code", files) for slug, files in value.items()}
     return value
 
@@ -85,11 +93,13 @@ def _short_files(key: str, value: Any) -> Any:
 RULES: tuple[tuple[str, Callable[[str, Any], Any]], ...] = (
     ("abstracts cut short", _short_abstracts),
     ("lessons without analyses and reviews", _no_opinions),
+    ("without repairs of other ideas", _no_repairs),
     ("half of the papers", _half_the_papers),
     (f"only {LESSONS} lessons", _few_lessons),
     ("without the code of improved ideas", _baseline_only),
     ("a quarter of the papers", _half_the_papers),
     ("outputs and diffs cut short", _short_output),
+    ("the map of the code cut short", _short_map),
     ("long files cut in the middle", _short_files),
 )
 

@@ -14,8 +14,16 @@ from autoresearch.assembly import open_lab, start
 from autoresearch.briefing import describe_data
 from autoresearch.config import Settings
 from autoresearch.errors import BaselineFailed
-from autoresearch.findings import Finding, error, listed, ok, warning
-from autoresearch.harness import Lab, explain, in_parallel, measure, prepare_data, run_recipe
+from autoresearch.findings import Finding, error, listed, ok, tail_of, warning
+from autoresearch.harness import (
+    Lab,
+    explain,
+    in_parallel,
+    measure,
+    prepare_data,
+    run_recipe,
+    smoke,
+)
 from autoresearch.leaks import find_leaks
 from autoresearch.noisecheck import check_noise
 from autoresearch.nonsense import same_bytes
@@ -23,6 +31,7 @@ from autoresearch.records import Execution, Measurement
 from autoresearch.sandbox import Watch, show_nothing
 from autoresearch.sandbox.protocol import size
 from autoresearch.scorercheck import check_scorer, read_scorer
+from autoresearch.smokecheck import check_smoke
 from autoresearch.store import read
 from autoresearch.tables import files_in
 from autoresearch.workspace import matches
@@ -30,7 +39,6 @@ from autoresearch.workspace import matches
 HUGE = 2 * 2**30  # bytes of public data from which it is worth a word
 NEAR = 0.8  # of a limit
 LARGEST_SOURCE = 2**21  # bytes of a file that is read as source code
-TAIL = 8  # lines shown of a program that failed
 MARK = re.compile(r"YOUR [A-Z]+ HERE")  # what `task new` leaves to be filled in
 VARIABLES = {
     "DATA": 'read the data from the folder os.environ["DATA"]',
@@ -67,7 +75,7 @@ def check_task(
                 yield from _check_data(lab, say)
             except BaselineFailed as failed:
                 made = read(lab.desk.folder / "data.json", Execution)
-                yield error(str(failed).split(";")[0], "mend data.py", _tail(made))
+                yield error(str(failed).split(";")[0], "mend data.py", tail_of(made))
                 return
         else:
             prepare_data(lab)  # what a task without a recipe has: an empty folder
@@ -160,6 +168,9 @@ def _check_baseline(lab: Lab, wish: Wish, say: Callable[[str], None]) -> Iterato
     yield from _execution(lab, first)
     if first.value is None:
         return
+    if lab.task.smoke is not None:
+        say("running the baseline shortly, with $SMOKE set")
+    yield from check_smoke(lab, smoke(lab, desk, "seed-0", tree), first.execution)
     say("running the baseline again, with the same seed and with another")
     again, other = in_parallel(
         lab,
@@ -192,7 +203,7 @@ def _execution(lab: Lab, measured: Measurement) -> Iterator[Finding]:
         )
         if "ran longer than" in ran.reason:
             todo = "raise timeout in task.toml, or make the baseline smaller"
-        yield error(f"the baseline gave no score: {explain(measured)}", todo, _tail(ran))
+        yield error(f"the baseline gave no score: {explain(measured)}", todo, tail_of(ran))
         return
     where = "self-reported" if lab.task.reported else "on validation"
     yield ok(
@@ -223,7 +234,7 @@ def _seeds(
     if again.value is None or other.value is None:
         failed = again if again.value is None else other
         what = f"the baseline ran once, but then gave no score with seed {failed.seed}"
-        yield error(f"{what}: {explain(failed)}", "mend the baseline", _tail(failed.execution))
+        yield error(f"{what}: {explain(failed)}", "mend the baseline", tail_of(failed.execution))
         return
     left = lab.desk.at("baseline").folder / "seed-0-out"
     differing = same_bytes(left, lab.desk.at("again").folder / "seed-0-out")
@@ -247,15 +258,3 @@ def _seeds(
             "where there is any randomness in it, take it from $SEED; else its gains are tested "
             "over examples only",
         )
-
-
-def _tail(ran: Execution) -> tuple[str, ...]:
-    """The last lines of a program that failed; of a traceback without what is in libraries."""
-    kept, foreign = [], False
-    text = "" if ran.succeeded else ran.stderr.strip() or ran.stdout.strip()
-    for line in text.splitlines():
-        if not line.startswith("    "):  # a frame, the code of the one before is indented further
-            foreign = bool(re.search(r'File "[^"]*(site-packages|lib/python)', line))
-        if not foreign and line.strip(" ~^"):
-            kept.append(line[:200])
-    return tuple(kept[-TAIL:])

@@ -76,6 +76,7 @@ LESSON = Lesson(
 SETTING = Setting(
     command="python train.py", editable="*.py", python="3.11.2", packages="numpy==2.0", limits=describe_limits(Limits()),
     time_used="under 5 %", data="train.npy: array (10, 2) float64", floor=FLOOR, seeds=2, attempts=5,
+    progress=True,
 )  # fmt: skip
 
 
@@ -88,7 +89,9 @@ def variables_of(prompt: str) -> dict[str, Any]:
         "papers": (PAPER,), "setting": SETTING, "lessons": (LESSON,), "count": 3, "rounds_left": 1,
         "sources": {"baseline": {"train.py": "WIDTH = 8\n"}, "wider-layer": {"train.py": "WIDTH = 64\n"}},
         "idea": IDEA, "code": {"train.py": "WIDTH = 8\n"}, "parent": None, "attempts": (ATTEMPT,),
-        "failure": FAILURE, "attempts_left": 4, "again": [], "arm": "structure", "whole": {}, "trial": TRIAL, "verdict": VERDICT, "floor": FLOOR,
+        "failure": FAILURE, "attempts_left": 4, "again": [], "arm": "structure", "whole": {}, "map": "", "looked": (),
+        "between": (), "strategy": "", "strategies": ("",), "remembered": (),
+        "shown": {"baseline": {"train.py": "WIDTH = 8\n"}, "wider-layer": {"train.py": "WIDTH = 64\n"}}, "trial": TRIAL, "verdict": VERDICT, "floor": FLOOR,
     }  # fmt: skip
     everything["parent"] = TRIAL if prompt.startswith("feedback/") else None
     return {name: everything[name] for name in VARIABLES[prompt]}

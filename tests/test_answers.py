@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autoresearch.answers import LARGEST, read_blocks, read_json
+from autoresearch.answers import LARGEST, read_json
+from autoresearch.blocks import Block, read_blocks
 
 IDEA = {"title": 'A "quoted" title', "scores": [1, 2.5, None], "plan": "use {x} and [y]\nthen <z>"}
 GOOD = json.dumps(IDEA, indent=2)
@@ -134,9 +135,9 @@ print(math.pi)
 >>>>>>> REPLACE
 """
 EDITS = [
-    ("train.py", "rate = 0.1\n    keep = True\n", "rate = 0.05\n    keep = True\n"),
-    ("train.py", "epochs = 3\n", ""),
-    ("pkg/new.py", "", "import math\n\nprint(math.pi)\n"),
+    Block("train.py", "rate = 0.1\n    keep = True\n", "rate = 0.05\n    keep = True\n"),
+    Block("train.py", "epochs = 3\n", ""),
+    Block("pkg/new.py", "", "import math\n\nprint(math.pi)\n"),
 ]
 PLAN = "The learning rate is too high.\nSo halve it."
 
@@ -179,7 +180,7 @@ def test_a_cut_off_edit_is_never_applied_in_part(end: int) -> None:
 def test_code_between_the_markers_is_exact() -> None:
     code = "\n\tif a:  \n```\n# ### file: no.py\n### file: no.py\n<think>\n</think>\n\x0c\u2028é\n"
     _, edits = read_blocks(f"### file: a.md\n<<<<<<< SEARCH\n{code}=======\n{code}>>>>>>> REPLACE")
-    assert edits == [("a.md", code, code)]
+    assert edits == [Block("a.md", code, code)]
 
 
 @pytest.mark.parametrize(
@@ -193,6 +194,15 @@ def test_code_between_the_markers_is_exact() -> None:
         ("### file: a.py\n<<<<<<< SEARCH\na\n=======\nb\n=======\nc\n", "line 6: '======='"),
         ("### file: a.py\n<<<<<<< SEARCH\na\n=======\nb\n<<<<<<< SEARCH\n", "line 6: '<<<<<<<"),
         ("### file: a.py\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>> REPLACE\n", "cut off: .*a.py"),
+        ("### rename: a.py to b.py", "line 1: write '### rename: old/path -> new/path'"),
+        ("### rename: -> b.py", "line 1: write '### rename"),
+        ("the plan\n### delete: ``", "line 2: write '### delete: path'"),
+        ("### delete: a.py\n<<<<<<< SEARCH\n=======\n>>>>>>> REPLACE", "line 2: write '### file"),
+        (
+            "### rewrite: a.py\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE",
+            "line 2: leave the SEARCH part",
+        ),
+        ("### delete: a.py\n### rewrite: b.py\n", "where a block for b.py should be"),
     ],
 )
 def test_broken_blocks_are_refused_naming_what_and_where(text: str, message: str) -> None:
@@ -208,16 +218,31 @@ section = st.lists(line.filter(lambda text: text.rstrip() not in MARKERS), max_s
 path = st.text("abcxyz0189_-./", min_size=1, max_size=20)
 
 
-@given(st.lists(st.tuples(path, section, section), min_size=1, max_size=5))
-def test_blocks_that_are_written_are_read_back(
-    blocks: list[tuple[str, list[str], list[str]]],
-) -> None:
-    edits = [(p, *("".join(f"{li}\n" for li in lines) for lines in both)) for p, *both in blocks]
-    text = "".join(
-        f"### file: {p}\n<<<<<<< SEARCH\n{search}=======\n{replace}>>>>>>> REPLACE\n"
-        for p, search, replace in edits
-    )
-    assert read_blocks(f"the plan\n{text}") == ("the plan", edits)
+joined = section.map(lambda lines: "".join(f"{line}\n" for line in lines))
+written = st.one_of(
+    st.builds(Block, path, joined, joined),
+    st.builds(Block, path, st.just(""), joined, st.just("rewrite")),
+    st.builds(Block, path, action=st.just("delete")),
+    st.builds(Block, path.filter(lambda p: "->" not in p), action=st.just("rename"), target=path),
+)
+
+
+@given(st.lists(written, min_size=1, max_size=5))
+def test_blocks_that_are_written_are_read_back(blocks: list[Block]) -> None:
+    text = "the plan\n" + "".join(map(str, blocks))
+    assert read_blocks(text) == ("the plan", blocks)
+
+
+def test_blocks_after_a_rename_edit_the_new_file_and_after_a_rewrite_the_rewritten_one() -> None:
+    block = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n"
+    _, blocks = read_blocks(f"## Rename: `old.py` -> **new.py**\n{block}")
+    assert blocks == [
+        Block("old.py", action="rename", target="new.py"),
+        Block("new.py", "a\n", "b\n"),
+    ]
+    whole = block.replace("SEARCH\na\n", "SEARCH\n")
+    _, blocks = read_blocks(f"### rewrite: a.py\n{whole}{block}")
+    assert blocks == [Block("a.py", "", "b\n", "rewrite"), Block("a.py", "a\n", "b\n")]
 
 
 @given(st.dictionaries(st.text(max_size=9), st.text() | st.integers() | st.none(), max_size=6))

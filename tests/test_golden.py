@@ -117,7 +117,7 @@ def test_the_golden_run_holds_everything_that_goes_wrong_on_the_way(replayed: Ru
     }
     assert stages["upright-by-moments"] == ["run", "run", ""]
     assert stages["spread-labels-over-the-pool"] == ["edit", ""]
-    assert stages["elastic-distortions"] == ["run", "run", "syntax"]
+    assert stages["elastic-distortions"] == ["check", "run", "syntax"]
     outcomes = {x.outcome.value for x in read_cassette(CASSETTE).header.results}
     assert outcomes == {"improved", "maintained", "declined", "failed"}
     assert any(trial.parent for trial in trials)

@@ -41,7 +41,7 @@ from autoresearch.records import (
     Trial,
     Verdict,
 )
-from autoresearch.sourcecode import applied, edits_between
+from autoresearch.textedits import applied, edits_between
 from autoresearch.think.similarity import similarities, threshold
 
 TASK = load_task(Path(__file__).parents[1] / "sandboxes" / "digits")
@@ -180,7 +180,7 @@ def test_every_change_applies_once_parses_and_differs_from_every_other(name: str
 def test_a_change_arrives_unharmed_through_the_written_answer(name: str) -> None:
     program = PROGRAMS[name]
     for idea in next_ideas({"baseline": {"train.py": program}}, (), 0):
-        patch = ask("practice/code", Patch, task=TASK, idea=idea, code={"train.py": program})
+        patch = ask("practice/code", Patch, task=TASK, idea=idea, whole={"train.py": program})
         changed = apply(patch, {"train.py": program}, {"train.py"}, ("*.py",))
         expected = next(m for m in changes(program) if m.slug == idea.slug)
         assert changed == {"train.py": after(expected, program)}
@@ -470,7 +470,7 @@ def test_a_second_round_builds_on_what_worked_and_repeats_nothing() -> None:
     assert not [slug for slug in slugs if slug.startswith(tuple(idea.slug for idea in poor))]
     for idea in second[:20]:
         code = (BASELINE | codes)[idea.parent or "baseline"]
-        patch = ask("practice/code", Patch, task=TASK, idea=idea, code=code)
+        patch = ask("practice/code", Patch, task=TASK, idea=idea, whole=code)
         new = apply(patch, code, {"train.py"}, ("*.py",))
         assert new not in [dict(known) for known in (BASELINE | codes).values()]
 

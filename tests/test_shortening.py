@@ -29,6 +29,8 @@ def long_variables(prompt: str) -> dict:
         ),
         "lessons": (LESSON,) * 60,
         "sources": {"baseline": {"train.py": LONG}, "wider-layer": {"train.py": LONG + "y = 2\n"}},
+        "shown": {"baseline": {"train.py": LONG}, "wider-layer": {"train.py": LONG + "y = 2\n"}},
+        "map": "part.py (400 lines)\n" * 1_000,
         "code": {"train.py": LONG},
         "failure": Failure(stage="run", message="m", detail="Traceback\n" + "line\n" * 2_000),
         "trial": TRIAL.model_copy(update={"diff": "+line\n" * 10_000}),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import taskcheck
+from autoresearch import smokecheck, taskcheck
 from autoresearch.config import SandboxSettings, Settings
 from autoresearch.findings import Finding
 from autoresearch.taskcheck import Wish, check_task
@@ -138,6 +138,30 @@ def test_what_is_only_doubtful_is_a_warning(tmp_path: Path) -> None:
     ):
         assert re.search(f"warning: {expected}", warnings), (expected, warnings)
     assert not said(findings, "error")
+
+
+OFFERED = ("task.toml", 'timeout = "20s"', 'timeout = "20s"\nsmoke = "2s"')
+
+
+@pytest.mark.parametrize(
+    "program, level, line",
+    [
+        ("sum(range(0 if 'SMOKE' in os.environ else 30_000_000))", "ok", "the short run with .SMOKE set takes "),
+        ("sum(range(30_000_000))", "warning", r"the short run takes [\d.]+ of the whole one's [\d.]+ CPU seconds; do less"),
+        ("'SMOKE' in os.environ and 1 / 0", "error", "failed: exit code 1: ZeroDivisionError: .*; mend the baseline"),
+        ("'SMOKE' in os.environ and __import__('time').sleep(9)", "error", "failed: killed: ran longer than 2 s: .*; do less"),
+    ],
+)  # fmt: skip
+def test_the_short_run_must_end_well_and_be_worth_making(
+    program: str, level: str, line: str, tmp_path: Path
+) -> None:
+    edit = ("baseline/train.py", "LEARNING_RATE = 0.05", f"{program}\nLEARNING_RATE = 0.05")
+    assert re.search(line, said(check(changed(tmp_path, OFFERED, edit)), level))
+
+
+def test_a_long_run_without_a_short_one_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smokecheck, "LONG", 0.001)
+    assert 'offer a short one: smoke = "30s"' in said(check(SLOPE), "warning")
 
 
 def test_a_baseline_near_its_limits_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@
 from autoresearch.harness import Lab
 from autoresearch.levels import level_of
 from autoresearch.practice.attempts import measure_idea, try_patch
-from autoresearch.practice.coder import parent_of, read_sources, write_patch
+from autoresearch.practice.coder import Before, parent_of, read_sources, write_patch
+from autoresearch.practice.memory import keep_repairs
 from autoresearch.records import Attempt, Idea, Lesson, Trial
 from autoresearch.store import Desk
 
@@ -17,8 +18,10 @@ def pursue(lab: Lab, desk: Desk, idea: Idea, memory: tuple[Lesson, ...]) -> Tria
     with lab.workspace.worktree(desk.name, start) as tree:
         original = read_sources(tree, lab.task.editable)
         while len(attempts) < lab.settings.attempts:
-            patch = write_patch(lab, desk, idea, tree, original, attempts)
+            patch = write_patch(lab, desk, idea, tree, Before(original, attempts, memory))
             attempts += (try_patch(lab, desk, tree, original, patch, len(attempts)),)
             if attempts[-1].failure is None:
                 break
-    return measure_idea(lab, desk, idea, parent, attempts, level_of(lab.floor, memory))
+    trial = measure_idea(lab, desk, idea, parent, attempts, level_of(lab.floor, memory))
+    keep_repairs(lab, trial)
+    return trial

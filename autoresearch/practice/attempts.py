@@ -1,14 +1,18 @@
 """One attempt: apply the patch, check it, commit it, run it; and the seeds after the first."""
 
+from functools import partial
 from pathlib import Path
 
-from autoresearch.harness import Lab, measure
+from autoresearch.harness import Lab, measure, smoke
+from autoresearch.pace import Pace, pace_of
+from autoresearch.practice.checks import Code, Setting, check, check_syntax
 from autoresearch.practice.coder import read_sources
 from autoresearch.practice.crashes import read_crash
-from autoresearch.practice.edits import Refused, apply
-from autoresearch.practice.pace import Pace, pace_of
-from autoresearch.practice.tracebacks import check_syntax, failure_of
-from autoresearch.records import Attempt, Failure, Idea, Lesson, Measurement, Patch, Trial
+from autoresearch.practice.edits import apply, exact_sources, write
+from autoresearch.practice.installed import installed
+from autoresearch.practice.matching import Refused, universal
+from autoresearch.practice.tracebacks import failure_of
+from autoresearch.records import Attempt, Ended, Failure, Idea, Lesson, Measurement, Patch, Trial
 from autoresearch.stopping import is_worth_more
 from autoresearch.store import Desk
 
@@ -20,39 +24,63 @@ def try_patch(
 
     `original` is the code that the idea started from: an attempt that is back there tests nothing.
     """
-    sources = read_sources(tree, lab.task.editable)
-    existing = {str(path.relative_to(tree)) for path in tree.rglob("*")}
+    attempt = Attempt(number=number, patch=patch, commit=None, measurement=None, failure=None)
     try:
-        if not patch.edits:
-            raise Refused("the answer holds no edit")
-        changed = apply(patch, sources, existing, lab.task.editable)
-        if sources | changed == original:
-            raise Refused("with this edit the code is again what the idea started from")
+        _edit(tree, patch, original, lab.task.editable)
     except Refused as error:
         failure = Failure(
             stage="edit", message=str(error).splitlines()[0][:500], detail=str(error)[:6000]
         )
-        return Attempt(number=number, patch=patch, commit=None, measurement=None, failure=failure)
-    for path, text in changed.items():
-        (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        ends = "\r\n" if sources.get(path) and b"\r\n" in (tree / path).read_bytes() else "\n"
-        (tree / path).write_text(text, encoding="utf-8", newline=ends)
-    commit = lab.workspace.commit(
-        tree, f"refs/attempts/{desk.name}/{number}", f"{desk.name}/{number}"
-    )
-    failed = check_syntax(changed)
+        return attempt.model_copy(update={"failure": failure})
+    name = f"{desk.name}/{number}"
+    commit = lab.workspace.commit(tree, f"refs/attempts/{name}", name)
+    attempt = attempt.model_copy(update={"commit": commit})
+    failed = _read(lab, tree, original) if lab.settings.checks else check_syntax(Code.read(tree))
     if failed:
-        return Attempt(number=number, patch=patch, commit=commit, measurement=None, failure=failed)
-    measured = measure(lab, desk, str(number), lab.workspace.export(commit), 0, _pace(lab))
+        return attempt.model_copy(update={"failure": failed})
+    return _run(lab, desk, attempt, lab.workspace.export(commit))
+
+
+def _run(lab: Lab, desk: Desk, attempt: Attempt, tree: Path) -> Attempt:
+    """The attempt with what came of running it: shortly first, where the task offers that."""
+    short = smoke(lab, desk, str(attempt.number), tree) if lab.settings.checks else None
+    # One that ran out of its short time says nothing about the real run.
+    if short and not short.succeeded and short.ended is not Ended.timeout:
+        failure = _failure(lab, Measurement(seed=0, execution=short, score=None), desk, f"{attempt.number}-smoke")  # fmt: skip
+        said = f"in the short run with $SMOKE set, {failure.message}" if failure else ""
+        told = failure and failure.model_copy(update={"message": said[:500]})
+        return attempt.model_copy(update={"smoke": short, "failure": told})
+    measured = measure(lab, desk, str(attempt.number), tree, 0, _pace(lab))
+    failure = _failure(lab, measured, desk, str(attempt.number))
+    ended = {"smoke": short, "measurement": measured, "failure": failure}
+    return attempt.model_copy(update=ended)
+
+
+def _failure(lab: Lab, measured: Measurement, desk: Desk, name: str) -> Failure | None:
     plain = lab.settings.debug != "structure"
-    crash = None if plain else read_crash(desk.folder / f"{number}-out")
-    return Attempt(
-        number=number,
-        patch=patch,
-        commit=commit,
-        measurement=measured,
-        failure=failure_of(measured, crash),
-    )
+    return failure_of(measured, None if plain else read_crash(desk.folder / f"{name}-out"))
+
+
+def _edit(tree: Path, patch: Patch, original: dict[str, str], editable: tuple[str, ...]) -> None:
+    """Apply the patch to the worktree. Raises Refused, and then has changed nothing."""
+    if not patch.edits:
+        raise Refused("the answer holds no edit")
+    existing = (str(path.relative_to(tree)) for path in tree.rglob("*"))
+    changes = apply(patch, exact_sources(tree, editable), existing, editable)
+    texts = {path: universal(text) for path, text in changes.items() if text is not None}
+    kept = {
+        path: text for path, text in read_sources(tree, editable).items() if path not in changes
+    }
+    if kept | texts == original:
+        raise Refused("with this edit the code is again what the idea started from")
+    write(tree, changes)
+
+
+def _read(lab: Lab, tree: Path, original: dict[str, str]) -> Failure | None:
+    """What is wrong with the patched code that can be seen without running it."""
+    code = Code.read(tree)
+    setting = Setting(lab.task.command, lab.environment.python, partial(installed, lab))
+    return check(code.instead(original, lab.task.editable), code, setting)
 
 
 def _pace(lab: Lab) -> Pace | None:

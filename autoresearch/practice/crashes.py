@@ -5,6 +5,7 @@ have written it too: it is for a model to read and decides nothing.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -15,12 +16,20 @@ from autoresearch.sandbox.results import Refused, read_json
 
 FILE = "failure.json"
 MOST_BYTES = 2**19
-LIBRARY_FRAMES = 3  # of one exception, the last ones
+LIBRARY_FRAMES = 2  # of one exception, the last ones
+MESSAGE = 800  # characters of one that are shown
 PLACES = 12
-SAME = "the same as above"
+VALUES, VALUES_ABOVE = 5, 1  # shown of the innermost own frame, and of those that called it
+OTHERS = 2  # values of the innermost frame that its statement does not name, where it names fewer
 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _NUMBER = re.compile(r"\d+")
+_NAME = re.compile(r"\w+")
+_COMMON = re.compile(r"\bshape (?=\()|, device cpu\b|\bfrom (?=-?[\d.e+-]+ to )")
+_PROCESS = re.compile(r"(\bpid(?:\(s\))?[ =:]*)\d+(?:, \d+)*")
+_IN_TRACE = re.compile(r'File "/work/([^"]+)", line (\d+),? in (\S+)')
+_LATE = re.compile(r"CUDA error|device-side assert|CUBLAS_STATUS|cuDNN error", re.IGNORECASE)
+LATE = "(A GPU reports errors late: the cause may lie in an earlier operation than the one named.)"
 
 
 class Local(Record):
@@ -44,6 +53,8 @@ class Raised(Record):
     type: str
     message: str
     notes: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()  # "Did you mean: …?", as Python would ask
+    signatures: tuple[str, ...] = ()  # of the library functions that the innermost own frame called
     relation: Literal["", "cause", "context", "member"]
     frames: tuple[Frame, ...] = Field(max_length=64)
     left_out: int
@@ -57,8 +68,14 @@ class Crash(Record):
 
     @property
     def root(self) -> Raised:
-        """The exception that came first, which the others followed from."""
-        return next((r for r in reversed(self.chain) if r.relation in ("", "cause")), self.chain[0])
+        """The exception that came first, which the others followed from. (What another process printed of
+        one is no exception of its own.)"""
+        first = (
+            raised
+            for raised in reversed(self.chain)
+            if raised.relation in ("", "cause") and not raised.type.endswith("RemoteTraceback")
+        )
+        return next(first, self.chain[0])
 
 
 def read_crash(folder: Path) -> Crash | None:
@@ -70,20 +87,33 @@ def read_crash(folder: Path) -> Crash | None:
 
 
 def places_of(crash: Crash) -> tuple[Place, ...]:
-    """Where it failed in the task's own files: the frames of the first exception, the innermost first."""
-    found = [
-        Place(path=frame.file, line=frame.line, function=frame.function)
-        for raised in (crash.root, *crash.chain)
-        for frame in reversed(raised.frames)
-        if frame.own
-    ]
+    """Where it failed in the task's own files: the frames of the first exception, the innermost first.
+
+    The message of an exception that came out of a worker process quotes the traceback there."""
+    found: list[Place] = []
+    for raised in (crash.root, *crash.chain):
+        found += reversed(places_in(raised.message))
+        found += [
+            Place(path=frame.file, line=frame.line, function=frame.function)
+            for frame in reversed(raised.frames)
+            if frame.own
+        ]
     return tuple(dict.fromkeys(found))[:PLACES]
+
+
+def places_in(text: str) -> list[Place]:
+    """The places in the task's own files that a traceback or a stack names, in its order."""
+    return [
+        Place(path=match[1], line=int(match[2]), function=match[3])
+        for match in _IN_TRACE.finditer(text)
+    ]
 
 
 def headline(crash: Crash) -> str:
     """One line: what was raised first, and where in the own code."""
     root, places = crash.root, places_of(crash)
-    first = root.message.strip().splitlines()[0] if root.message.strip() else ""
+    lines = root.message.strip().splitlines() or [""]
+    first = lines[0] if not lines[0].startswith("Caught ") else f"{lines[0]} {lines[-1]}"
     where = f" at {places[0].path}:{places[0].line} in {places[0].function}" if places else ""
     return steady(f"{root.type}: {first}{where}")
 
@@ -103,33 +133,67 @@ def describe(crash: Crash) -> str:
     for place, raised in enumerate(chain):
         if place:
             parts.append(links.get(chain[place - 1].relation, "then"))
-        parts += _describe(raised, shown)
+        if len(chain) > 1 or "\n" in raised.message.strip():  # else the headline has said it
+            parts.append(f"{raised.type}: {shortened(raised.message, MESSAGE)}".strip())
+        parts += [*raised.notes, *raised.hints]
+        parts += [f"Signature: {each}" for each in _signatures(raised)]
+        parts += [LATE] if _LATE.search(raised.message) else []
+        parts += _frames(raised, shown)
     return steady("\n".join(parts))
 
 
-def _describe(raised: Raised, shown: set[tuple[str, int]]) -> list[str]:
-    lines = [f"{raised.type}: {raised.message}".strip(), *raised.notes]
+def _frames(raised: Raised, shown: set[tuple[str, int]]) -> Iterator[str]:
     own = [number for number, frame in enumerate(raised.frames) if frame.own]
+    own = [n for n in own if raised.frames[n].function != "<module>"] or own  # it only calls main()
     last = own[-1] if own else -1
-    below = raised.frames[last + 1 :][-LIBRARY_FRAMES:]
     if raised.left_out:
-        lines.append(f"  ({raised.left_out} frames left out)")
+        yield f"  ({raised.left_out} frames left out)"
     for number in own:
         frame = raised.frames[number]
-        lines.append(f"  {frame.file}:{frame.line} in {frame.function}")
-        lines += [f"      {line}" for line in _dedent(frame.statement)]
+        yield f"  {frame.file}:{frame.line} in {frame.function}"
         if (frame.file, frame.line) in shown:
             continue
         shown.add((frame.file, frame.line))
-        # Values far from the place of failure are many and seldom tell anything.
-        limit = None if number == last else 6
-        lines += [f"        {_local(each)}" for each in frame.locals[:limit]]
-    lines += [f"  {frame.file}:{frame.line} in {frame.function} (library)" for frame in below]
-    return lines
+        yield from (f"      {line}" for line in _dedent(frame.statement))
+        yield from (f"        {_local(each)}" for each in _values(frame, number == last))
+    for frame in raised.frames[last + 1 :][-LIBRARY_FRAMES:]:
+        yield f"  {frame.file}:{frame.line} in {frame.function} (library)"
+
+
+def _values(frame: Frame, innermost: bool) -> list[Local]:
+    """Of the innermost frame the values that its statement names, and some more where these are few; of
+    the others, which are many and seldom tell anything, a single one."""
+    words = set(_NAME.findall(frame.statement))
+    known = [each for each in frame.locals if each.name != "self"]
+    named = [each for each in known if each.name.removeprefix("self.") in words]
+    if not innermost:
+        return named[:VALUES_ABOVE]
+    others = [each for each in known if each not in named]
+    return named[:VALUES] + others[: max(0, OTHERS - len(named))]
+
+
+def _signatures(raised: Raised) -> list[str]:
+    """Those of the functions that the message names; of a TypeError that names none the outermost."""
+    names = {each: each.partition("(")[0].rpartition(".")[2] for each in raised.signatures}
+    named = [each for each, name in names.items() if re.search(rf"\b{name}\b", raised.message)]
+    return named or list(raised.signatures[: raised.type == "TypeError"])
+
+
+def shortened(text: str, most: int) -> str:
+    """Head and tail: of a text that is too long the end says more than the middle."""
+    if len(text) <= most:
+        return text
+    head, tail = most // 3, most - most // 3
+    return f"{text[:head]}\n… {len(text) - most} characters left out …\n{text[-tail:]}"
 
 
 def _local(local: Local) -> str:
-    return f"{local.name}: {local.type} {local.value}".rstrip()
+    """In few words: `rows: ndarray (240, 64) float64, 0 to 16`."""
+    kind = local.type.rpartition(".")[2]
+    value = _COMMON.sub("", local.value).replace("dtype torch.", "").replace("dtype ", "")
+    return f"{local.name}: {'' if kind == 'NoneType' else kind} {value}".replace(
+        ":  ", ": "
+    ).rstrip()
 
 
 def _dedent(statement: str) -> list[str]:
@@ -140,5 +204,5 @@ def _dedent(statement: str) -> list[str]:
 
 
 def steady(text: str) -> str:
-    """Without addresses, which change from run to run."""
-    return _ADDRESS.sub("0x...", text)
+    """Without addresses and numbers of processes, which change from run to run."""
+    return _PROCESS.sub(r"\1...", _ADDRESS.sub("0x...", text))

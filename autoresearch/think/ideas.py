@@ -1,6 +1,8 @@
 """Ideas, from the task, its code, the papers and the lessons of earlier rounds."""
 
 from autoresearch.briefing import brief
+from autoresearch.codemap import view
+from autoresearch.config import CODE_SHOWN
 from autoresearch.harness import Lab
 from autoresearch.records import Idea, Ideas, Lesson, Outcome, Paper
 from autoresearch.store import Desk
@@ -18,6 +20,7 @@ def think_up(
     editable = lab.task.editable
     sources = {"baseline": lab.workspace.sources(lab.floor.commit, editable)}
     sources |= {p.idea.slug: lab.workspace.sources(str(p.commit), editable) for p in parents}
+    shown, rest = _in_view(lab, sources)
     answer = lab.ask(
         desk,
         "think",
@@ -27,6 +30,8 @@ def think_up(
         task=lab.task,
         setting=brief(lab),
         sources=sources,
+        shown=shown,
+        map=rest,
         papers=papers[:PAPERS_SHOWN],
         lessons=worth_telling(memory),
         count=lab.settings.ideas,
@@ -36,6 +41,18 @@ def think_up(
     taken = {"baseline"} | {lesson.idea.slug for lesson in memory}
     slugs = {parent.idea.slug for parent in parents}
     return tuple(_settle(idea, slugs, known, taken) for idea in answer.ideas)
+
+
+def _in_view(lab: Lab, sources: dict[str, dict[str, str]]) -> tuple[dict[str, dict[str, str]], str]:
+    """What of each code is shown, and a map of the rest: of a parent, what differs from the baseline."""
+    bound, baseline = lab.settings.code_shown or CODE_SHOWN, sources["baseline"]
+    seen = view(baseline, bound, f"{lab.topic} {lab.task.goal}", lab.task.command)
+    shown = {"baseline": seen.files}
+    for slug, code in sources.items():
+        if slug != "baseline":
+            new = {path: text for path, text in code.items() if baseline.get(path) != text}
+            shown[slug] = view(new, bound // 2, slug, lab.task.command).files
+    return shown, seen.map
 
 
 def improved(memory: tuple[Lesson, ...]) -> list[Lesson]:

@@ -185,3 +185,82 @@ def test_a_module_of_the_same_name_behind_it_runs_as_ever(tmp_path: Path) -> Non
     assert (
         subprocess.run(command, env=environment, capture_output=True, text=True).stdout == "ran\n"
     )
+
+
+@pytest.mark.parametrize(
+    "program, hint",
+    [
+        ("weights = 1\ndef f(): return weihgts\nf()", "Did you mean: weights?"),
+        ("def f(): return math.pi\nf()", "Did you forget to import math?"),
+        ("import numpy as np\nnp.concatenat([])", "Did you mean: concatenate?"),
+        ("from numpy.linalg import nrom", "Did you mean: norm?"),
+        ("import numpy\nimport numpyy", "Did you mean: numpy?"),
+        ("import numpy\nimport numpy.linalgs", "Did you mean: numpy.linalg?"),
+        ("row = {'label': 1}\nrow['labels']", "Did you mean: label?"),
+        ("class A:\n  def __init__(self): self.width = 1\nA().widht", "Did you mean: width?"),
+        ("class A:\n  def f(self): return width\n  width = 1\nA().f()", "Did you mean: self.width?"),
+    ],
+)  # fmt: skip
+def test_names_that_are_alike_are_told(tmp_path: Path, program: str, hint: str) -> None:
+    run(tmp_path, program)
+    assert record(tmp_path)["chain"][0]["hints"][0].startswith(hint[:-1])
+
+
+def test_signatures_of_library_functions_are_told_and_of_own_ones_not(tmp_path: Path) -> None:
+    run(tmp_path, "import numpy as np\ndef own(x): return np.pad(x, with_width=1)\nown([1])")
+    assert record(tmp_path)["chain"][0]["signatures"] == [
+        "np.pad(array, pad_width, mode='constant', **kwargs)"
+    ]
+    run(tmp_path, "def own(x): return x\nown(1, 2)")
+    assert record(tmp_path)["chain"][0]["signatures"] == []
+
+
+def test_looking_for_names_and_signatures_runs_nothing_of_the_program(tmp_path: Path) -> None:
+    ran = "open('ran', 'w')"
+    program = f"""
+class Meta(type):
+    def __getattr__(self, name): {ran}
+class Bad(metaclass=Meta):
+    __name__ = property(lambda self: {ran})
+    __signature__ = property(lambda self: {ran})
+    def __getattr__(self, name):
+        if name == "wide": raise AttributeError("no", name=name, obj=self)
+        {ran}
+    def __call__(self): raise TypeError("no")
+bad = Bad()
+"""
+    run(tmp_path, program + "bad.wide")
+    assert record(tmp_path)["chain"][0]["type"] == "AttributeError"
+    run(tmp_path, program + "bad()")
+    assert record(tmp_path)["chain"][0]["type"] == "TypeError"
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["json", "re", "types", "linecache", "math", "difflib", "inspect", "ast", "token"]
+)
+@pytest.mark.parametrize("imported", ["", "import {}\n"])
+def test_a_file_named_like_a_module_of_the_library_does_not_break_the_record(
+    tmp_path: Path, name: str, imported: str
+) -> None:
+    (tmp_path / f"{name}.py").write_text("def load(): return 1 / 0\n")
+    program = f"{imported.format(name)}scale = 0.5\nwhat = {{'rate': 1}}\nwhat['rates']"
+    run(tmp_path, program)
+    raised = record(tmp_path)["chain"][0]
+    assert raised["type"] == "KeyError" and raised["frames"][-1]["line"] == 3 + bool(imported)
+    assert raised["hints"] == ["Did you mean: rate?"]
+    assert values(raised["frames"][-1])["scale"] == "float 0.5"
+
+
+def test_a_file_that_hides_a_module_of_the_library_is_named(tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("seed = 3\n")
+    run(tmp_path, "import random\nrandom.shuffle([1])")
+    assert record(tmp_path)["chain"][0]["hints"] == [
+        "The file random.py hides the module random of the standard library: give it another name."
+    ]
+
+
+def test_a_long_message_keeps_its_end(tmp_path: Path) -> None:
+    run(tmp_path, "raise ValueError('start ' + 'x' * 9000 + ' end')")
+    message = record(tmp_path)["chain"][0]["message"]
+    assert message.startswith("start x") and message.endswith("x end") and len(message) < 3100

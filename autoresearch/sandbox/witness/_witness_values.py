@@ -22,6 +22,10 @@ def describe(value: "Any", depth: int = 2) -> "tuple[str, str]":
         return name, repr(value[: VALUE // 2]) + cut
     if kind in (list, tuple, set, frozenset, dict):
         return name, _of_container(value, depth)
+    if kind.__module__.startswith("torch.nn.modules.") and not kind.__module__.endswith(
+        "container"
+    ):
+        return name, str(value.extra_repr())[:VALUE]  # what its constructor was given
     if kind.__module__.partition(".")[0] in ("numpy", "torch", "pandas", "scipy", "jax", "jaxlib"):
         return name, _of_array(value)
     length = _length(value) if kind.__module__.partition(".")[0] == "collections" else ""

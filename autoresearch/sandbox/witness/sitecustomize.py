@@ -8,12 +8,13 @@ the processes it starts see them. What is written is the experiment's own word, 
 
     {"thread": str or null,
      "chain": [{"type", "message", "notes": [str], "relation": "" | "cause" | "context" | "member",
+                "hints": [str], "signatures": [str],
                 "frames": [{"file", "line", "function", "statement", "own": bool,
                             "locals": [{"name", "type", "value"}]}],
                 "left_out": int}]}
 
 The chain begins with the exception that ended the program, then what caused it. Own frames are those of
-files below $WORK. Values are described without running code of the experiment: builtin values are shown,
+files below $WORK; hints and signatures are about the innermost of them. Values are described without running code of the experiment: builtin values are shown,
 arrays by shape, dtype, device and how much of them is not finite, everything else by its type.
 """
 
@@ -26,9 +27,12 @@ LOCALS = 14  # of one frame
 STATEMENT = 600  # characters
 MESSAGE = 3000
 LARGEST = 200_000  # characters of the record
+CALLS = (TypeError, ValueError, RuntimeError)  # where it helps to know what the callee takes
 
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 
+from _witness_hints import hints, signatures  # type: ignore[import-not-found]  # noqa: E402
+from _witness_imports import StandardLibrary  # type: ignore[import-not-found]  # noqa: E402
 from _witness_values import VALUE, describe, full_name, safely  # type: ignore[import-not-found]  # noqa: E402
 
 TYPE_CHECKING = False
@@ -51,10 +55,11 @@ class Witness:
     def write(self, error: BaseException, thread: "str | None") -> None:
         if os.getpid() != self.process or (self.written and thread):
             return
-        chain = [self._exception(each, relation) for each, relation in _chain(error)]
-        text = self._dump(chain, thread)
-        while len(text) > LARGEST and any(self._shrink(each) for each in chain):
+        with StandardLibrary(self.work):
+            chain = [self._exception(each, relation) for each, relation in _chain(error)]
             text = self._dump(chain, thread)
+            while len(text) > LARGEST and any(self._shrink(each) for each in chain):
+                text = self._dump(chain, thread)
         with open(self.path, "w") as file:
             file.write(text)
         self.written = True
@@ -88,18 +93,29 @@ class Witness:
         half = FRAMES // 2
         kept = walked if len(walked) <= FRAMES else walked[:half] + walked[-half:]
         frames = [safely(self._frame, *each, otherwise=None) for each in kept]
+        own = [frame for frame, _ in walked if self._is_own(frame)]
+        where = own[-1] if own else None
+        statement = next((f["statement"] for f in reversed(frames) if f and f["own"]), "")
+        called = isinstance(error, CALLS) and where is not None
         return {
             "type": name,
-            "message": safely(lambda: str(error)[:MESSAGE], otherwise="(its text cannot be had)"),
+            "message": safely(lambda: _cut(str(error)), otherwise="(its text cannot be had)"),
             "notes": notes,
             "relation": relation,
+            "hints": safely(hints, error, where, otherwise=[]),
+            "signatures": safely(signatures, statement, where, self.work, otherwise=[])
+            if called
+            else [],
             "frames": [frame for frame in frames if frame],
             "left_out": len(walked) - len(kept),
         }
 
+    def _is_own(self, frame: "FrameType") -> bool:
+        return os.path.abspath(frame.f_code.co_filename).startswith(self.work)
+
     def _frame(self, frame: "FrameType", trace: "TracebackType") -> "dict[str, Any]":
         file = os.path.abspath(frame.f_code.co_filename)
-        own = file.startswith(self.work)
+        own = self._is_own(frame)
         statement, first = _statement(frame, trace)
         return {
             "file": file[len(self.work) :] if own else _of_library(file),
@@ -129,6 +145,12 @@ class Witness:
             kind, text = safely(describe, values[name], otherwise=(_kind(values[name]), "?"))
             described.append({"name": name[:80], "type": kind, "value": text[: 2 * VALUE]})
         return described
+
+
+def _cut(text: str) -> str:
+    """Head and tail: what comes out of a worker process ends with what went wrong."""
+    half = MESSAGE // 2
+    return text if len(text) <= MESSAGE else f"{text[:half]}\n[…]\n{text[-half:]}"
 
 
 def _attributes(owner: object, statement: str) -> "dict[str, Any]":

@@ -22,6 +22,7 @@ WEIGHT_DECAY = 0.0005
 MILESTONES = (0.3, 0.6, 0.8)  # of the epochs; there the rate is divided by five
 PADDING = 4
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+SMOKE = "SMOKE" in os.environ  # a short run that only shows that everything works
 
 
 def read_data(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -107,7 +108,7 @@ def train(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
     milestones = [int(share * EPOCHS) for share in MILESTONES]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones, gamma=0.2)
     model.train()
-    for _ in range(EPOCHS):
+    for _ in range(1 if SMOKE else EPOCHS):
         for batch in torch.randperm(len(images)).split(BATCH_SIZE):
             shown = augment(images[batch]).to(DEVICE)
             loss = nn.functional.cross_entropy(model(shown), labels[batch].to(DEVICE))
@@ -136,6 +137,8 @@ def main() -> None:
     torch.manual_seed(int(os.environ["SEED"]))
     torch.use_deterministic_algorithms(True)
     images, labels, pool = read_data(Path(os.environ["DATA"]))
+    if SMOKE:
+        images, labels, pool = images[:512], labels[:512], pool[:512]
     model = WideResNet(DEPTH, WIDEN_FACTOR).to(DEVICE)
     train(model, as_tensor(images, images), torch.tensor(labels))
     write_predictions(Path(os.environ["OUT"]), predict(model, as_tensor(pool, images)))

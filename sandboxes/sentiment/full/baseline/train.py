@@ -19,6 +19,7 @@ WEIGHT_DECAY = 0.01
 GRADIENT_NORM = 1.0
 LONGEST = 128  # tokens
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+SMOKE = "SMOKE" in os.environ  # a short run that only shows that everything works
 
 
 def read_data(folder: Path) -> tuple[list[str], torch.Tensor, list[str]]:
@@ -59,7 +60,7 @@ def train(model: nn.Module, sentences: list[str], labels: torch.Tensor) -> None:
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
     model.train()
-    for _ in range(EPOCHS):
+    for _ in range(1 if SMOKE else EPOCHS):
         for batch in torch.randperm(len(sentences)).split(BATCH_SIZE):
             scores = model([sentences[place] for place in batch])
             loss = nn.functional.cross_entropy(scores, labels[batch].to(DEVICE))
@@ -90,6 +91,8 @@ def main() -> None:
     torch.use_deterministic_algorithms(True)
     data = Path(os.environ["DATA"])
     sentences, labels, pool = read_data(data)
+    if SMOKE:
+        sentences, labels, pool = sentences[:512], labels[:512], pool[:512]
     model = Classifier(data / "bert").to(DEVICE)
     train(model, sentences, labels)
     write_predictions(Path(os.environ["OUT"]), predict(model, pool))

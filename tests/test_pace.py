@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoresearch.practice.pace import Pace, curve_of, value_at
+from autoresearch.pace import Pace, curve_of, value_at
 from autoresearch.records import Direction, Ended
 
 BASELINE = [
