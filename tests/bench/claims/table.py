@@ -89,6 +89,6 @@ def misses(world: World, found: Tally) -> Iterator[str]:
     if found.false[1] > MOST_FALSE:
         yield f"false discovery proportion {found.false[1]:.1%}"
     if twice is not None and twice < LEAST_FOUND:
-        yield f"of gains of twice the size {twice:.0%} found"
+        yield f"of gains of twice the size {twice:.1%} found"
     if twice is None and world.works != "none":
         yield "a gain of twice the size would be beyond a perfect score"
