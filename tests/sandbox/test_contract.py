@@ -374,7 +374,8 @@ restore({backend.sandbox.name!r}).run(Job(environment, {job.command!r}, inputs, 
 
 def test_nothing_is_left_behind_on_the_host(backend: Backend) -> None:
     def places() -> set[str]:
-        return {p for p in os.listdir("/tmp") if "autoresearch-" in p} | set(os.listdir("/dev/shm"))
+        own = {p for p in os.listdir("/tmp") if "autoresearch-" in p and f":{os.getpid()}:" in p}
+        return own | set(os.listdir("/dev/shm"))
 
     before = places()
     backend.run("""
