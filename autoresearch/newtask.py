@@ -87,7 +87,7 @@ def _fill(made: Path, adopted: Adopted | None, words: dict[str, str], tags: set[
         "EDITABLE": '["**/*.py"]' if nested else '["*.py"]',
         "BETTER": "higher" if words["DIRECTION"] == "maximize" else "lower",
         "TIMEOUT": "1m" if adopted is None else "10m",
-        "SEEDS": "8" if adopted is None else "5",  # the example's runs take a second
+        "SEEDS": "10" if adopted is None else "5",  # the example's runs take a second
     }
     templates = shipped("templates") / "task"
     for path in sorted(p for p in templates.rglob("*") if p.is_file()):

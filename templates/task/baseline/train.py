@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 NEIGHBOURS = 3
-PART = 0.9  # of the training rows
+PART = 0.97  # of the training rows
 
 
 def read(path: Path) -> list[dict[str, str]]:
