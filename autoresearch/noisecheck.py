@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from autoresearch.feedback.sensitivity import MOST_SEEDS, best_value, seeds_for, smallest_gain
+from autoresearch.feedback.sensitivity import MOST_SEEDS, best_value, seeds_for
 from autoresearch.findings import Finding, error, ok, warning
+from autoresearch.floors import smallest_gain
 from autoresearch.harness import Lab
 from autoresearch.records import Floor
 

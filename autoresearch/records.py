@@ -329,8 +329,9 @@ class Attempt(Record):
 
 
 class Floor(Record):
-    """The noise floor: the baseline on every seed. `smallest_gain` is the smallest gain that this
-    many seeds could tell from noise at `alpha` (in the metric's unit), None with one seed."""
+    """The noise floor: the baseline on every seed. `smallest_gain` is the smallest gain that these seeds
+    and examples would tell from noise 4 times in 5 (in the metric's unit), None with one seed; `alpha`
+    the level that an idea of the first round is held to."""
 
     commit: str
     measurements: tuple[Measurement, ...]
@@ -341,7 +342,8 @@ class Floor(Record):
 
 
 class Trial(Record):
-    """An idea with its attempts and its measured scores (one a seed that was run)."""
+    """An idea with its attempts and its measured scores (one a seed that was run). `level` is what its
+    gain is held to, None in runs from before there was more than one."""
 
     name: str  # where it is in the run: "round-00/0-label-smoothing"
     idea: Idea
@@ -349,6 +351,7 @@ class Trial(Record):
     attempts: tuple[Attempt, ...]
     measurements: tuple[Measurement, ...]  # () when no attempt gave a score
     commit: str | None  # of the attempt that was measured
+    level: float | None = None
     diff: str  # against the baseline, so that it is whole also where the idea had a parent
 
 
@@ -366,7 +369,8 @@ class Verdict(Record):
     """What the statistics say of a trial against the baseline on the validation split.
 
     `effect` is the mean paired gain (positive is better) with its confidence interval; None when
-    the trial failed. `p` is one-sided for a gain. A trial that was stopped after screening says so.
+    the trial failed. `p` is one-sided for a gain, held to `alpha`; None where not all seeds were run,
+    which can only end as maintained or declined.
     `over_parent` is the mean paired gain over the trial it was built on, over the seeds both ran.
     """
 

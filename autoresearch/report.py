@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.errors import BadInput
+from autoresearch.levels import PROCEDURE
 from autoresearch.records import (
     Agenda,
     Floor,
@@ -179,7 +180,7 @@ def ideas_table(run: Run, rows: list[Row], compact: bool = False) -> "Table":
         box=SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        caption=f"score: {scored}. gain: paired with the baseline's seeds, ± half a 95 % interval. "
+        caption=f"score: {scored}. gain: paired with the baseline's seeds, ± half a 95 % interval; where seeds are named, the others could not make it improved. "
         f"{_level(run, floor)}",
         caption_justify="left",
     )
@@ -197,7 +198,11 @@ def _level(run: Run, floor: Floor | None) -> str:
     planned = run.settings.rounds * run.settings.ideas
     if floor is None:
         return ""
-    return f"verdicts: p below {floor.alpha:.2g}, {run.settings.alpha:g} over the {planned} ideas planned."
+    return (
+        f"verdicts: {PROCEDURE}, which holds the false discovery rate of the run below {run.settings.alpha:g}: "
+        f"p below {floor.alpha:.2g} ({run.settings.alpha:g} over the {planned} ideas planned) times one more "
+        "than the ideas from the baseline that improved in earlier rounds."
+    )
 
 
 def _title(row: Row) -> str:
@@ -216,23 +221,26 @@ def _outcome_cells(row: Row, compact: bool) -> tuple[str, str, str, str]:
         str(row.lesson.attempts),
         f"[{style}]{verdict.outcome.value}[/{style}]",
         score,
-        _gain(row.lesson) + ("" if compact else _over_parent(row.lesson)),
+        _gain(row.lesson, compact),
     )
 
 
-def _over_parent(lesson: Lesson) -> str:
-    gain = lesson.verdict.over_parent
-    return "" if gain is None else f"\n{gain:+.4f} on parent"
-
-
-def _gain(lesson: Lesson) -> str:
+def _gain(lesson: Lesson, compact: bool) -> str:
+    """The gain; below it, unless `compact`, how many seeds it took to stop the idea, and its gain over
+    what it was built on."""
     verdict = lesson.verdict
     if verdict.effect is None:
         return "-"
-    if verdict.interval is None:
-        return f"{verdict.effect:+.4f}, 1 seed" if verdict.seeds == 1 else f"{verdict.effect:+.4f}"
-    low, high = verdict.interval
-    return f"{verdict.effect:+.4f} ±{max(verdict.effect - low, high - verdict.effect):.4f}"
+    stopped = verdict.p is None and (verdict.interval is not None or verdict.seeds == 1)
+    seeds = f"{verdict.seeds} seed{'s' if verdict.seeds > 1 else ''}" if stopped else ""
+    half = ""
+    if verdict.interval is not None:
+        low, high = verdict.interval
+        half = f" ±{max(verdict.effect - low, high - verdict.effect):.4f}"
+    if compact:
+        return f"{verdict.effect:+.4f}" + (f", {seeds}" if seeds else half)
+    above = "" if verdict.over_parent is None else f"{verdict.over_parent:+.4f} on parent"
+    return "\n".join(line for line in (f"{verdict.effect:+.4f}{half}", seeds, above) if line)
 
 
 def mark_of(run: Run) -> str:

@@ -5,11 +5,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from autoresearch.feedback.analysis import MIN_EXAMPLES, paired_t
 from autoresearch.feedback.sensitivity import best_value
 from autoresearch.findings import Finding, error, listed, ok, warning
 from autoresearch.harness import Lab, in_parallel, score_predictions
 from autoresearch.nonsense import Case, cases, prediction_files, risky_calls, same_bytes, spoil
+from autoresearch.paired import MIN_EXAMPLES, paired_test
 from autoresearch.records import Direction, Measurement, Score, Task
 from autoresearch.store import Desk
 
@@ -172,7 +172,7 @@ def _compare(task: Task, sound: Score, spoiled: Score, name: str) -> Iterator[Fi
             + (": negate them" if task.direction is Direction.minimize else ""),
         )
     elif len(differences) >= MIN_EXAMPLES:
-        test = paired_t(name, differences)
+        test = paired_test(differences)
         if test is not None and test.p >= DOUBT:
             yield warning(
                 f"{said}, which is hardly worse", "see whether the baseline has learnt anything"

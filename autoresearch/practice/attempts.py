@@ -13,6 +13,7 @@ from autoresearch.practice.installed import installed
 from autoresearch.practice.matching import Refused, universal
 from autoresearch.practice.tracebacks import failure_of
 from autoresearch.records import Attempt, Ended, Failure, Idea, Lesson, Measurement, Patch, Trial
+from autoresearch.stopping import is_worth_more
 from autoresearch.store import Desk
 
 
@@ -87,15 +88,14 @@ def _pace(lab: Lab) -> Pace | None:
 
 
 def measure_idea(
-    lab: Lab, desk: Desk, idea: Idea, parent: Lesson | None, attempts: tuple[Attempt, ...]
-) -> Trial:
-    """The trial: what the last attempt's code scores on the seeds that are worth running."""
-    last, floor = attempts[-1], lab.floor
+    lab: Lab, desk: Desk, idea: Idea, parent: Lesson | None, attempts: tuple[Attempt, ...], level: float
+) -> Trial:  # fmt: skip
+    """The trial: what the last attempt's code scores on the seeds that are worth running, where a gain
+    is held to `level`."""
+    last = attempts[-1]
     measurements: tuple[Measurement, ...] = ()
     if last.failure is None and last.measurement and last.commit:
-        measurements = (last.measurement,)
-        if looks_no_worse(lab, last.measurement):
-            measurements += _other_seeds(lab, desk, last.commit)
+        measurements = _over_seeds(lab, desk, last.commit, last.measurement, level)
     commits = [attempt.commit for attempt in attempts if attempt.commit]
     for commit in commits:
         lab.workspace.discard(commit)
@@ -107,23 +107,18 @@ def measure_idea(
         attempts=attempts,
         measurements=measurements,
         commit=last.commit if measurements else None,
-        diff=lab.workspace.diff(floor.commit, final) if final else "",
+        level=level,
+        diff=lab.workspace.diff(lab.floor.commit, final) if final else "",
     )
 
 
-def looks_no_worse(lab: Lab, screened: Measurement) -> bool:
-    """Whether further seeds are worth it: on the screening seed the idea is not below the baseline by
-    more than the baseline's own scatter (one standard deviation of a difference of two runs)."""
-    floor = lab.floor
-    reference = floor.measurements[0].value
-    if screened.value is None or reference is None:
-        return False
-    slack = (floor.deviation or 0.0) * 2**0.5
-    return lab.task.gain(screened.value, reference) >= -slack
-
-
-def _other_seeds(lab: Lab, desk: Desk, commit: str) -> tuple[Measurement, ...]:
+def _over_seeds(
+    lab: Lab, desk: Desk, commit: str, first: Measurement, level: float
+) -> tuple[Measurement, ...]:
+    """The seeds in order, for as long as the next one can still make the idea improved."""
     tree = lab.workspace.export(commit)
-    return tuple(
-        measure(lab, desk, f"seed-{seed}", tree, seed) for seed in range(1, lab.task.seeds)
-    )
+    measured: tuple[Measurement, ...] = (first,)
+    while is_worth_more(lab.floor, lab.task, measured, level):
+        seed = len(measured)
+        measured += (measure(lab, desk, f"seed-{seed}", tree, seed),)
+    return measured

@@ -5,12 +5,13 @@ import pytest
 
 from autoresearch.config import Settings
 from autoresearch.feedback.analysis import judge
-from autoresearch.feedback.sensitivity import best_value, seeds_for, smallest_gain
+from autoresearch.feedback.sensitivity import best_value, seeds_for
+from autoresearch.floors import smallest_gain
 from autoresearch.harness import floor_of
 from autoresearch.records import Direction, Floor, Measurement, Outcome, Score
 from tests.examples import EXECUTION, TASK, TRIAL
 
-ROWS, TRIALS = 600, 400
+ROWS, TRIALS = 600, 150
 
 
 def floor(scores: list[tuple[float, ...]] | list[float]) -> Floor:
@@ -35,20 +36,17 @@ def found(base: Floor, ideas: list[list[tuple[float, ...]] | list[float]]) -> fl
     return sum(outcomes) / len(outcomes)
 
 
-@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 def test_over_seeds_the_promised_gain_is_found_four_times_in_five(seeds: int) -> None:
+    """Also where few seeds leave the baseline's scatter in doubt."""
     random = np.random.default_rng(seeds)
-    known = floor([0.7, 0.72, 0.74])  # a deviation of 0.02
-    gain = smallest_gain(known, seeds)
-    assert gain is not None
-    hits = [
-        found(
-            floor(random.normal(0.72, 0.02, seeds).tolist()),
-            [random.normal(0.72 + gain, 0.02, seeds).tolist()],
-        )
-        for _ in range(TRIALS)
-    ]
-    assert 0.65 < np.mean(hits) < 0.9  # with 3 seeds it is 0.70
+    hits = []
+    for _ in range(TRIALS):
+        base = floor(random.normal(0.72, 0.02, seeds).tolist())
+        gain = smallest_gain(base, seeds)
+        assert gain is not None
+        hits.append(found(base, [random.normal(0.72 + gain, 0.02, seeds).tolist()]))
+    assert 0.74 < np.mean(hits) < 0.96  # more: where the baseline scatters, so do the gains
 
 
 def test_over_examples_the_promised_gain_is_found_four_times_in_five() -> None:

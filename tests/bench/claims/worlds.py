@@ -1,0 +1,142 @@
+"""Tasks whose truth is known: what an idea is worth is set, and its measurements are drawn.
+
+The score of an example with a seed is made of what the program does with that example, a shift of the
+whole run that the seed decides, and a scatter of its own. A program that starts from another one keeps
+part of what that does with each example: a lucky idea's children are lucky on the same examples.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import ndtri
+
+Array = np.ndarray[Any, Any]
+ACCURACY, LEAST, MOST = 0.7, 0.02, 0.995  # of the 0/1 baseline, and how far an idea can go
+
+
+@dataclass(frozen=True)
+class World:
+    """`shift`, `cell` and `change` are standard deviations: of a run over the seeds, of an example with a
+    seed, and of what a change of the program does to an example. For 0/1 scores they are in units of the
+    scatter of examples' difficulty. `paired` is the part of a run's shift that its seed gives to every
+    program; an idea's own shifts are `wild` times as large for half of the ideas. `diverges` is how
+    often a run of an idea fails badly, by six shifts; the other runs make up for it."""
+
+    name: str
+    seeds: int
+    scores: Literal["none", "binary", "continuous"]
+    pool: int = 300
+    shift: float = 0.1
+    cell: float = 0.5
+    change: float = 0.3
+    paired: float = 0.0
+    wild: float = 1.0
+    tails: Literal["normal", "t3"] = "normal"
+    diverges: float = 0.0
+    works: Literal["few", "many", "none"] = "few"  # of its ideas
+    why: str = ""  # what to know about its figures
+
+    def draw(self, random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """Noise of variance 1."""
+        if self.tails == "t3":
+            return random.standard_t(3, shape) / np.sqrt(3)
+        return random.standard_normal(shape)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of a baseline's value over the seeds, about."""
+        if self.scores == "none":
+            return self.shift
+        if self.scores == "continuous":
+            return float(np.hypot(self.shift, self.cell / np.sqrt(self.pool)))
+        latent = np.sqrt(1 + self.shift**2 + self.cell**2)
+        slope = np.exp(-(ndtri(ACCURACY) ** 2) / 2) / np.sqrt(2 * np.pi)
+        return float(np.hypot(self.shift / latent * slope, 0.3 / np.sqrt(self.pool)))
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program's true gain over the baseline and what it does with each example of the pool."""
+
+    effect: float
+    pattern: Array
+    wild: float = 1.0
+    capped: bool = False  # its effect is less than was asked for: the score cannot be that high
+
+
+def baseline(world: World, random: np.random.Generator) -> Program:
+    width = world.pool if world.scores != "none" else 1
+    scale = 1.0 if world.scores == "binary" else 0.0
+    return Program(0.0, scale * world.draw(random, (width,)))
+
+
+def change(world: World, random: np.random.Generator, start: Program, effect: float) -> Program:
+    """A program made from `start`, worth `effect` in all."""
+    news = world.draw(random, start.pattern.shape)
+    kept = np.sqrt(1 - world.change**2) if world.scores == "binary" else 1.0
+    size = world.change if world.scores != "none" else 0.0
+    wild = world.wild if random.random() < 0.5 else 1.0
+    if world.scores != "binary":
+        return Program(effect, start.pattern + size * news, wild)
+    reached = float(np.clip(ACCURACY + effect, LEAST, MOST)) - ACCURACY
+    pattern = kept * start.pattern + size * news
+    return Program(reached, pattern, wild, abs(reached - effect) > 1e-9)
+
+
+def shared(world: World, random: np.random.Generator) -> Array:
+    """What each seed gives to every program."""
+    return world.draw(random, (world.seeds,))
+
+
+def measure(
+    world: World, random: np.random.Generator, program: Program, common: Array
+) -> tuple[Array, Array | None]:
+    """Its values, one a seed, and its examples' scores, seeds x examples."""
+    own = world.draw(random, (world.seeds,))
+    size = world.shift * program.wild
+    shifts = size * (np.sqrt(world.paired) * common + np.sqrt(1 - world.paired) * own)
+    if world.diverges and program.wild:
+        bad = random.random(world.seeds) < world.diverges
+        shifts = shifts + 6 * world.shift * (world.diverges - bad)
+    if world.scores == "none":
+        return program.effect + shifts, None
+    cells = world.cell * world.draw(random, (world.seeds, world.pool))
+    if world.scores == "continuous":
+        scores = program.effect + program.pattern + shifts[:, None] + cells
+    else:  # what is normal in all its parts is right as often as this threshold says
+        latent = np.sqrt(1 + size**2 + world.cell**2)
+        threshold = ndtri(ACCURACY + program.effect) * latent
+        scores = (threshold + program.pattern + shifts[:, None] + cells > 0).astype(float)
+    return scores.mean(axis=1), scores
+
+
+FEW = "two seeds and no example scores: a t-test with one degree of freedom"
+SKEWED = "their runs are skewed, and five of them miss the rare bad one"
+TOO_FEW = "a size with room below a perfect score is only told where two seeds happen to agree"
+WORLDS = (
+    World("values only, 3 seeds", 3, "none"),
+    World("values only, 5 seeds", 5, "none"),
+    World("values only, 10 seeds", 10, "none"),
+    World("values only, 2 seeds", 2, "none", why=FEW),
+    World("0/1, 300 rows, 2 seeds", 2, "binary", why=TOO_FEW),
+    World("0/1, 300 rows, 3 seeds", 3, "binary"),
+    World("0/1, 300 rows, 5 seeds", 5, "binary"),
+    World("0/1, 1000 rows, 5 seeds", 5, "binary", pool=1000),
+    World("0/1, 100 rows, 5 seeds", 5, "binary", pool=100),
+    World("0/1, 300 rows, noisy seeds, 5", 5, "binary", shift=0.4),
+    World("0/1, 300 rows, still seeds, 5", 5, "binary", shift=0.0, cell=0.1),
+    World("0/1, 300 rows, large changes, 5", 5, "binary", change=0.7),
+    World("continuous, 300 rows, 3 seeds", 3, "continuous"),
+    World("continuous, 300 rows, 5 seeds", 5, "continuous"),
+    World("continuous, examples decide, 5", 5, "continuous", shift=0.02, change=1.0),
+    World("continuous, heavy tails, 5", 5, "continuous", tails="t3"),
+    World("values only, heavy tails, 5", 5, "none", tails="t3"),
+    World("values only, ideas scatter x 3, 5", 5, "none", wild=3.0),
+    World("0/1, ideas scatter x 3, 5", 5, "binary", shift=0.2, wild=3.0, why=SKEWED),
+    World("0/1, seeds half paired, 5", 5, "binary", shift=0.3, paired=0.5),
+    World("values only, 1 run in 10 diverges, 5", 5, "none", diverges=0.1),
+    World("0/1, half of the ideas work, 5", 5, "binary", works="many", why="a rate of false claims is held, not their number"),
+    World("0/1, nothing works, 5 seeds", 5, "binary", works="none"),
+    World("values only, nothing works, 5 seeds", 5, "none", works="none"),
+)  # fmt: skip
