@@ -63,6 +63,11 @@ class Lab:
     prompts: Prompts
     desk: Desk
     note: Callable[[str], None]
+    data: Path | None = None  # where `public` and `private` are; None: where the run made them
+
+    @property
+    def data_folder(self) -> Path:
+        return self.data or self.desk.folder / "data"
 
     @property
     def topic(self) -> str:
@@ -144,13 +149,14 @@ def prepare_data(lab: Lab) -> Path:
     return folder
 
 
-def run_recipe(lab: Lab, folder: Path) -> Execution:
+def run_recipe(lab: Lab, folder: Path, *flags: str) -> Execution:
     """Run the task's data recipe; what it leaves is then in `folder`."""
     inputs = {"work": lab.task.folder}
     if lab.settings.data is not None:
         inputs["source"] = lab.settings.data
-    return _run_whole(
-        lab, Job(lab.environment, RECIPE, inputs, folder, DATA_LIMITS, purpose="recipe")
+    return run_whole(
+        lab,
+        Job(lab.environment, (*RECIPE, *flags), inputs, folder, DATA_LIMITS, purpose="recipe"),
     )
 
 
@@ -183,7 +189,7 @@ def measure(
 ) -> Measurement:
     """Run the code in `tree` with one seed, then score what it left: two steps on disk."""
     left = desk.folder / f"{name}-out"
-    public = lab.desk.folder / "data" / "public"
+    public = lab.data_folder / "public"
 
     def run() -> Execution:
         inputs = {"work": tree, "data": public, "witness": WITNESS}
@@ -191,7 +197,7 @@ def measure(
         last_words = max(limits.timeout * 0.98, limits.timeout - 2)
         variables = {"SEED": str(seed), "WITNESS_SECONDS": f"{last_words:g}"}
         command = lab.task.command
-        return _run_whole(
+        return run_whole(
             lab, Job(lab.environment, command, inputs, left, limits, variables, follow=follow)
         )
 
@@ -216,10 +222,10 @@ def score_predictions(
     inputs = {
         "work": lab.task.folder,
         "predictions": desk.folder / f"{name}-out",
-        "private": lab.desk.folder / "data" / "private",
+        "private": lab.data_folder / "private",
     }
     variables = {"SPLIT": split}
-    ran = _run_whole(
+    ran = run_whole(
         lab, Job(lab.environment, SCORER, inputs, out, SCORER_LIMITS, variables, "scorer")
     )
     try:
@@ -246,7 +252,7 @@ def _unscored(lab: Lab, split: Literal["validation", "test"], reason: str) -> Sc
     return Score(metric=lab.task.metric, split=split, value=None, reason=reason[:1000])
 
 
-def _run_whole(lab: Lab, job: Job) -> Execution:
+def run_whole(lab: Lab, job: Job) -> Execution:
     """Run a job whose files end up in `job.outputs`, whole or not at all."""
     folder = job.outputs
     aside = folder.with_name(f".{folder.name}")

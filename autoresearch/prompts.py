@@ -27,6 +27,7 @@ VARIABLES: Mapping[str, frozenset[str]] = {
     | {"idea", "code", "attempts", "failure", "attempts_left", "again", "arm", "whole"},
     "feedback/analysis": _LAB | {"trial", "verdict", "floor", "parent"},
     "feedback/review": _LAB | {"trial", "verdict", "floor", "parent"},
+    "feedback/fidelity": frozenset({"task", "trial", "parent"}),
 }
 
 
