@@ -1,4 +1,7 @@
-"""All falsifiers on one claim, the cheap ones first; each finding is a step on disk."""
+"""All falsifiers on one claim, the cheap ones first; each finding is a step on disk.
+
+One refutation is enough: what has not been tried by then is left out, and that is said.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -33,7 +36,15 @@ def try_all(grounds: Grounds, claims: tuple[Lesson, ...], number: int) -> tuple[
         subject = Subject.of(grounds, lesson, claims)
         return subject.desk.step(name.replace(" ", "-"), Evidence, lambda: try_one(name, subject))
 
-    return tuple(one(name) for name in FALSIFIERS)
+    found: list[Evidence] = []
+    for name in FALSIFIERS:
+        by = next((each.falsifier for each in found if each.outcome == "refuted"), None)
+        found.append(_left_out(name, by) if by else one(name))
+    return tuple(found)
+
+
+def _left_out(name: str, by: str) -> Evidence:
+    return Evidence(falsifier=name, outcome="untested", reason=f"refuted by {by} already")
 
 
 def try_one(name: str, subject: Subject) -> Evidence:
