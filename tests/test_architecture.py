@@ -14,7 +14,7 @@ LAYERS = [
     {"cli"},
     {"taskcli"},
     {"cleaning", "doctor", "taskcheck", "newtask"},
-    {"assembly", "scorercheck", "noisecheck", "adoption"},
+    {"assembly", "scorercheck", "formscheck", "noisecheck", "adoption"},
     {"walls", "models", "prices", "loop", "display", "detail", "buildlog"},
     {"claimed", "falsify"},
     {"report", "think", "practice", "feedback"},
