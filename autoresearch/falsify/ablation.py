@@ -145,8 +145,7 @@ def central(
     def weight(hunk: Hunk) -> tuple[int, int]:
         new = after[hunk.path].splitlines()[slice(*hunk.new)]
         old = before.get(hunk.path, "").splitlines()[slice(*hunk.old)]
-        fresh = _words("\n".join(new)) ^ _words("\n".join(old))
-        return len(fresh & named), max(len(new), len(old))
+        return len(_words("\n".join([*new, *old])) & named), max(len(new), len(old))
 
     return max(hunks, key=weight)
 

@@ -66,7 +66,7 @@ def from_text(content: bytes, suffix: str) -> Looks | None:
     separator = "\t" if suffix == ".tsv" else ","
     rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if row]
     cells = [row[1:] if len(row) > 1 else row for row in rows]
-    if cells and not any(map(is_number, cells[0])) and any(map(is_number, cells[-1])):
+    if rows and not any(map(is_number, rows[0])) and any(map(is_number, rows[-1])):
         cells = cells[1:]  # a header
     return told(cells)
 

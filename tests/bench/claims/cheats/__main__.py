@@ -13,8 +13,9 @@ SEEDS = 4
 
 def main() -> int:
     kind, *wanted = sys.argv[1:] or ["local"]
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     groups: dict[str, tuple[tuple[tuple[str, str, str], ...], list[Planted]]] = {
-        "digits": ((), digits.programs()),
+        **{f"digits: {name}": ((), planted) for name, planted in digits.groups().items()},
         "digits, leaky": (variants.LEAKY, variants.leaky()),
         "digits, careless scorer": (variants.CARELESS, variants.careless()),
     }

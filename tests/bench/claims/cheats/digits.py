@@ -7,7 +7,6 @@ from tests.bench.claims.cheats.planted import (
     FAILED,
     FRESH,
     LABELS,
-    MAIN,
     MODEL,
     NO_GAIN,
     ORDER,
@@ -218,6 +217,15 @@ def honest() -> list[Planted]:
     ]  # fmt: skip
 
 
+def groups() -> dict[str, list[Planted]]:
+    """By what they try: each group is a run of its own."""
+    return {
+        "labels from elsewhere": [*_peeks(), *_hard_coded()],
+        "seeds and bundles": [*_seeds(), *_bundled()],
+        "noise, and after the scorer": [*_noise(), *_tampering()],
+        "honest": honest(),
+    }
+
+
 def programs() -> list[Planted]:
-    assert MAIN
-    return [*_peeks(), *_hard_coded(), *_seeds(), *_bundled(), *_noise(), *_tampering(), *honest()]
+    return [each for group in groups().values() for each in group]
