@@ -59,7 +59,7 @@ def summary(tallies: list[Tally]) -> int:
     ]
     wall = [sum(seconds) for seconds in zip(*(t.wall for t in tallies), strict=True)]
     print(
-        f"the falsifiers took {cpu[1] / sum(cpu):.0%} of the CPU time and {wall[1] / sum(wall):.0%} of the wall time"
+        f"the falsifiers took {cpu[1] / sum(cpu):.0%} of the CPU time of experiments and {wall[1] / sum(wall):.0%} of the wall time"
     )
     good = caught >= 0.95 * len(cheats) and stand == len(honest)
     return 0 if good else 1

@@ -1,19 +1,28 @@
 """Runs the loop on planted programs, as on a model's ideas, and says how each of them ended."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.assembly import open_lab, start
 from autoresearch.config import FalsifySettings, PaperSettings, SandboxSettings, Settings
+from autoresearch.falsify.grounds import cost_of
 from autoresearch.harness import Lab
 from autoresearch.journal import Recorded
-from autoresearch.ledger import Budget, Ledger
 from autoresearch.llm import Answer, Request
 from autoresearch.loop import research
 from autoresearch.offline import Offline
-from autoresearch.records import Claim, Claims, Cost, Idea, Ideas, Lesson, Outcome
+from autoresearch.records import (
+    Claim,
+    Claims,
+    Cost,
+    Execution,
+    Idea,
+    Ideas,
+    Lesson,
+    Measurement,
+    Outcome,
+)
 from autoresearch.store import Run, read
 from tests.bench.claims.cheats.planted import FAILED, NO_GAIN, STANDS, Planted
 
@@ -116,7 +125,6 @@ def _tally(run: Run, planted: Sequence[Planted], lessons: tuple[Lesson, ...]) ->
     endings = tuple(
         ending(each, by_slug[each.name], by_name.get(by_slug[each.name].name)) for each in planted
     )
-    spent = Ledger(run.folder / "ledger.jsonl", Budget()).totals().overall.cpu_seconds
     costs = [claims.shared, *(e.cost for claim in claims.claims for e in claim.evidence)]
     used = Cost(
         experiments=sum(each.experiments for each in costs),
@@ -125,19 +133,15 @@ def _tally(run: Run, planted: Sequence[Planted], lessons: tuple[Lesson, ...]) ->
     )
     ran = list(run.folder.rglob("*-run.json"))
     mine = [path for path in ran if "falsify" not in path.parts]
-    search = Cost(
-        experiments=len(mine),
-        seconds=sum(map(_seconds, mine)),
-        cpu_seconds=spent - used.cpu_seconds,
-    )
+    search = cost_of([_measured(path) for path in mine])
     began = (run.folder / "run.toml").stat().st_mtime
     done = (run.folder / "claims.json").stat().st_mtime
     over = max(path.stat().st_mtime for path in run.folder.glob("round-*/*/feedback.json"))
     return Tally(endings, search, used, (over - began, done - over))
 
 
-def _seconds(path: Path) -> float:
-    return float(json.loads(path.read_text())["seconds"])
+def _measured(path: Path) -> Measurement:
+    return Measurement(seed=0, execution=read(path, Execution), score=None)
 
 
 def ending(planted: Planted, lesson: Lesson, claim: Claim | None) -> Ending:
