@@ -17,6 +17,7 @@ from autoresearch.falsify.evidence import NoScore, Untestable
 from autoresearch.harness import Lab, explain, last_line, measure, run_recipe, score_predictions
 from autoresearch.nonsense import cases, prediction_files, same_bytes, spoil
 from autoresearch.records import Cost, Ended, Execution, Measurement, Score
+from autoresearch.store import read
 
 FRESH = range(10_000, 1_000_000)  # where fresh seeds are drawn from: no run's own are as large
 LIMITS = (Ended.timeout, Ended.memory, Ended.disk, Ended.output, Ended.lost)
@@ -40,8 +41,7 @@ def permuted(number: int) -> Form:
     return Form(f"permuted-{number}", "--permute-labels", number + 1)
 
 
-def cost_of(measurements: list[Measurement]) -> Cost:
-    ran = [each.execution for each in measurements]
+def cost_of(ran: list[Execution]) -> Cost:
     return Cost(
         experiments=len(ran),
         seconds=sum(each.seconds for each in ran),
@@ -54,7 +54,6 @@ class Grounds:
     """The baseline's side of every test. Safe to use from several threads: one at a time is served."""
 
     lab: Lab
-    measured: dict[str, Measurement] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -79,7 +78,6 @@ class Grounds:
             tree = self.lab.workspace.export(floor.commit)
             desk = self.desk.at(form.name) if form.name else self.desk
             measured = measure(lab, desk, f"seed-{seed}", tree, seed)
-            self.measured[desk.where(str(seed))] = measured
         if measured.value is None:
             where = f"with {form.flag}" if form.flag else f"with seed {seed}"
             raise Untestable(f"the baseline gives no score {where}: {explain(measured)}")
@@ -137,7 +135,10 @@ class Grounds:
         return folder
 
     def cost(self) -> Cost:
-        return cost_of(list(self.measured.values()))
+        """Of all the baseline's runs here, those of an earlier session too."""
+        paths = sorted(self.desk.folder.rglob("*-run.json"))
+        ran = [read(path, Execution) for path in paths if "control" not in path.parts]
+        return cost_of(ran)
 
     def close(self) -> None:
         """Free the disk: the data in other forms can be made again."""

@@ -76,7 +76,7 @@ class Subject:
         return self.lab.task.gain(value_of(mine, where), float(base.value or 0.0))
 
     def cost(self) -> Cost:
-        return cost_of(self.ran)
+        return cost_of([each.execution for each in self.ran])
 
     def say(self, gains: list[float]) -> str:
         return f"{mean(gains):+.4g} {self.lab.task.shown_metric}"

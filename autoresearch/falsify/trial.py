@@ -40,6 +40,7 @@ def try_all(grounds: Grounds, claims: tuple[Lesson, ...], number: int) -> tuple[
     for name in FALSIFIERS:
         by = next((each.falsifier for each in found if each.outcome == "refuted"), None)
         found.append(_left_out(name, by) if by else one(name))
+    grounds.lab.workspace.discard(str(lesson.commit))
     return tuple(found)
 
 

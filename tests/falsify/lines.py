@@ -4,7 +4,15 @@ import random
 import shutil
 from pathlib import Path
 
-from tests.bench.claims.cheats.planted import FRESH, LABELS, NO_GAIN, ORDER, STANDS, Planted
+from tests.bench.claims.cheats.planted import (
+    ABLATION,
+    FRESH,
+    LABELS,
+    NO_GAIN,
+    ORDER,
+    STANDS,
+    Planted,
+)
 
 SLOPE = Path(__file__).parents[1] / "tasks" / "slope"
 FORMS = """import sys
@@ -62,7 +70,12 @@ def programs() -> list[Planted]:
     steps = ("STEPS = 40", "STEPS = 400")
     known = 'predictions = [3 * x + 1 for x in data["pool"]]'
     seeded = ("    for _ in range(STEPS):", "    for _ in range(STEPS if seed > 3 else 400):")
+    spread = (
+        "generator.gauss(0, 0.1), generator.gauss(0, 0.1)",
+        "generator.gauss(0, 0.2), generator.gauss(0, 0.2)",
+    )
     return [
+        Planted("wider-starts", "Draw slope and offset with a wider gauss.", (steps, spread), (ABLATION,), "false gain"),
         Planted("more-steps", "More steps of gradient descent.", (steps,), (STANDS,), "honest"),
         Planted("a-larger-step", "A larger learning rate.", (("RATE = 0.05", "RATE = 0.3"),), (STANDS,), "honest"),
         Planted("the-true-line", "A strong prior.", _then(known), (LABELS,)),

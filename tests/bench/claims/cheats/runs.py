@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.assembly import open_lab, start
-from autoresearch.config import FalsifySettings, PaperSettings, SandboxSettings, Settings
+from autoresearch.config import PaperSettings, SandboxSettings, Settings
 from autoresearch.falsify.grounds import cost_of
 from autoresearch.harness import Lab
 from autoresearch.journal import Recorded
@@ -20,7 +20,6 @@ from autoresearch.records import (
     Idea,
     Ideas,
     Lesson,
-    Measurement,
     Outcome,
 )
 from autoresearch.store import Run, read
@@ -93,16 +92,15 @@ class Tally:
 
 
 def try_out(
-    task: Path, planted: Sequence[Planted], runs: Path, kind: str, parallel: int = 2
+    task: Path, planted: Sequence[Planted], runs: Path, kind: str, **changes: object
 ) -> Tally:
-    """One run of one round whose ideas are those programs."""
+    """One run of one round whose ideas are those programs, with changes of the settings."""
     settings = Settings(
         task=str(task), topic="planted programs", rounds=1, ideas=len(planted), attempts=1, runs=runs,
-        alpha=min(0.99, LEVEL * len(planted)), parallel=parallel, early_stop=False,
-        papers=PaperSettings(arxiv=False), sandbox=SandboxSettings(kind=kind), falsify=FalsifySettings(),
-        novelty={"threshold": 1.0},
+        alpha=min(0.99, LEVEL * len(planted)), early_stop=False,
+        papers=PaperSettings(arxiv=False), sandbox=SandboxSettings(kind=kind), novelty={"threshold": 1.0},
     )  # fmt: skip
-    run = start(settings)
+    run = start(settings.model_copy(update=changes))
     with run.locked():
         lab = open_lab(run)
         baseline = (run.task_folder / "baseline" / "train.py").read_text()
@@ -133,15 +131,11 @@ def _tally(run: Run, planted: Sequence[Planted], lessons: tuple[Lesson, ...]) ->
     )
     ran = list(run.folder.rglob("*-run.json"))
     mine = [path for path in ran if "falsify" not in path.parts]
-    search = cost_of([_measured(path) for path in mine])
+    search = cost_of([read(path, Execution) for path in mine])
     began = (run.folder / "run.toml").stat().st_mtime
     done = (run.folder / "claims.json").stat().st_mtime
     over = max(path.stat().st_mtime for path in run.folder.glob("round-*/*/feedback.json"))
     return Tally(endings, search, used, (over - began, done - over))
-
-
-def _measured(path: Path) -> Measurement:
-    return Measurement(seed=0, execution=read(path, Execution), score=None)
 
 
 def ending(planted: Planted, lesson: Lesson, claim: Claim | None) -> Ending:
