@@ -139,13 +139,15 @@ def _is_text(node: ast.AST) -> bool:
 def central(
     hunks: list[Hunk], before: Mapping[str, str], after: Mapping[str, str], idea: Idea
 ) -> Hunk:
-    """The change that the idea names, by the words that they share; the longest of those that do."""
+    """The change that the idea names, by the words that they share (twice as much for
+    those of the new lines); the longest of those that do."""
     named = _words(f"{idea.title} {idea.plan} {idea.summary}")
 
     def weight(hunk: Hunk) -> tuple[int, int]:
         new = after[hunk.path].splitlines()[slice(*hunk.new)]
         old = before.get(hunk.path, "").splitlines()[slice(*hunk.old)]
-        return len(_words("\n".join([*new, *old])) & named), max(len(new), len(old))
+        added, lost = _words("\n".join(new)) & named, _words("\n".join(old)) & named
+        return 2 * len(added) + len(lost - added), max(len(new), len(old))
 
     return max(hunks, key=weight)
 

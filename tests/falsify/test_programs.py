@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from autoresearch.assembly import open_lab
+from autoresearch.config import FalsifySettings, ModelSettings
 from autoresearch.falsify.trial import FALSIFIERS
 from autoresearch.loop import research
-from autoresearch.records import Claims, Evidence, Opening
+from autoresearch.records import Claims, Evidence, Lesson, Opening, Outcome
 from autoresearch.store import Run, list_runs, read
 from tests.bench.claims.cheats import digits, variants
 from tests.bench.claims.cheats.planted import STANDS
@@ -73,9 +74,8 @@ def test_going_on_after_a_crash_pays_for_nothing_again_and_opens_the_same_seal(
     finally:
         lab.close()
     again = (run.folder / "ledger.jsonl").read_text().count("\n")
-    assert (
-        read(run.folder / "claims.json", Claims).claims == Claims.model_validate_json(claims).claims
-    )
+    found = read(run.folder / "claims.json", Claims)
+    assert found == Claims.model_validate_json(claims) and found.shared.experiments > 0
     assert again == entries
 
 
@@ -114,6 +114,22 @@ def test_a_task_without_the_options_is_said_to_be_untested(tmp_path: Path) -> No
         untested = " ".join(each.claim.untested)
         assert "order and batch invariance (the task's data.py has no option --shuffle)" in untested
         assert "label permutation (the task's data.py has no option --permute-labels)" in untested
+
+
+@pytest.mark.timeout(600)
+def test_the_control_arm_says_whether_blind_search_reaches_as_much(tmp_path: Path) -> None:
+    planted = [each for each in lines.programs() if each.name in ("more-steps", "wider-starts")]
+    changes = {"falsify": FalsifySettings(control=True), "model": ModelSettings(name="command:cat")}
+    tally = try_out(lines.task(tmp_path), planted, tmp_path / "runs", "local", **changes)
+    run = Run(list_runs(tmp_path / "runs")[0])
+    claim = next(each.claim for each in tally.endings if each.planted.name == "more-steps")
+    assert claim is not None and claim.evidence[-1].falsifier == "the control arm"
+    control = run.folder / "falsify" / "control"
+    lessons = [read(path, Lesson) for path in control.glob("round-00/*/feedback.json")]
+    assert len(lessons) == 2
+    gains = [x.verdict.effect or 0.0 for x in lessons if x.verdict.outcome is Outcome.improved]
+    beaten = (claim.verdict.effect or 0.0) > max(gains, default=float("-inf"))
+    assert claim.evidence[-1].outcome == ("survived" if beaten else "noted"), claim.evidence[-1]
 
 
 @pytest.mark.timeout(600)
