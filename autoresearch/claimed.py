@@ -48,7 +48,8 @@ def _table(claims: list[Claim]) -> "Table":
         table.add_row(plain(claim.slug), *scores, effect, seen)
         for each in claim.evidence:
             if each.outcome == "noted":
-                table.add_row(f"  [dim]{plain(each.reason)}[/dim]", "", "", "", "")
+                times = "" if each.ratio is None else f" ({each.ratio:.2f} times)"
+                table.add_row(f"  [dim]{plain(each.reason)}{times}[/dim]", "", "", "", "")
     table.caption = f"validation: the gain there, which chose it. {_untested(claims)}"
     return table
 
@@ -113,7 +114,12 @@ def evidence_part(run: Run, name: str) -> list[str]:
     lines = ["\n[bold]what tried to refute it[/bold]"]
     for each in claim.evidence:
         cost = each.cost
-        ran = f" ({cost.experiments} experiments, {cost.seconds:.1f} s)" if cost.experiments else ""
+        times = "" if each.ratio is None else f" ({each.ratio:.2f} times)"
+        ran = (
+            f"{times} ({cost.experiments} experiments, {cost.seconds:.1f} s)"
+            if cost.experiments
+            else times
+        )
         lines.append(f"  {MARKS[each.outcome]:9} {each.falsifier}: {plain(each.reason)}{ran}")
     if claim.test_effect is not None:
         gap = f", {claim.gap:+.4f} less than on validation" if claim.gap is not None else ""

@@ -417,11 +417,13 @@ class Cost(Record):
 
 class Evidence(Record):
     """What one falsifier found. `noted` is no refutation, but belongs beside the gain; `untested` says
-    why it could not be tried."""
+    why it could not be tried. `ratio` is of compute, the idea's to the baseline's; it differs from
+    machine to machine, as the costs do, and nothing else here does."""
 
     falsifier: str
     outcome: Literal["survived", "refuted", "noted", "untested"]
     reason: str  # one line for a person
+    ratio: float | None = None
     cost: Cost = Cost()
 
 

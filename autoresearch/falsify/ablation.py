@@ -34,9 +34,7 @@ def ablation(subject: Subject) -> Evidence:
     if subject.trial.parent is not None:
         return _against_parent(subject)
     lab, commit = subject.lab, str(subject.lesson.commit)
-    before, after = (
-        _files(lab.workspace.export(each)) for each in (subject.grounds.lab.floor.commit, commit)
-    )
+    before, after = _files(subject.grounds.tree()), _files(lab.workspace.export(commit))
     hunks = hunks_of(before, after)
     if len(hunks) < 2:
         return survived("the patch is one change: the baseline is its ablation")

@@ -18,13 +18,12 @@ def compute_parity(subject: Subject) -> Evidence:
     base = median(theirs)
     if base <= 0:
         raise Untestable("the sandbox did not tell the baseline's seconds")
-    ratio, kind = median(mine) / base, "GPU" if gpus else "CPU"
-    said = f"{median(mine):.2f} {kind}-seconds a run, {ratio:.3g} times the baseline's {base:.2f}"
-    if ratio <= subject.lab.settings.falsify.compute:
-        return survived(said)
-    return noted(
-        f"{subject.gain:+.4g} {subject.lab.task.shown_metric} for {ratio:.3g} times the compute: {said}"
-    )
+    bound, kind = subject.lab.settings.falsify.compute, "GPU" if gpus else "CPU"
+    ratio, times = median(mine) / base, f"{bound:g} times the baseline's {kind}-seconds"
+    if ratio <= bound:
+        return survived(f"within {times}").model_copy(update={"ratio": ratio})
+    gain = f"{subject.gain:+.4g} {subject.lab.task.shown_metric}"
+    return noted(f"{gain} for more than {times}").model_copy(update={"ratio": ratio})
 
 
 def _seconds(ran: Execution, gpus: bool) -> float:

@@ -17,7 +17,7 @@ from autoresearch.falsify.evidence import NoScore, Untestable
 from autoresearch.harness import Lab, explain, last_line, measure, run_recipe, score_predictions
 from autoresearch.nonsense import cases, prediction_files, same_bytes, spoil
 from autoresearch.records import Cost, Ended, Execution, Measurement, Score
-from autoresearch.store import read
+from autoresearch.store import digest, read
 
 FRESH = range(10_000, 1_000_000)  # where fresh seeds are drawn from: no run's own are as large
 LIMITS = (Ended.timeout, Ended.memory, Ended.disk, Ended.output, Ended.lost)
@@ -60,12 +60,21 @@ class Grounds:
         self.desk = self.lab.desk.at("falsify")
 
     def fresh_seeds(self, count: int) -> list[int]:
-        """Seeds that nothing of the run has used and that no program can know beforehand."""
-        return random.Random(f"fresh {self.lab.floor.commit}").sample(FRESH, count)
+        """Seeds that nothing of the run has used. They follow from the baseline's files, which no
+        experiment sees unchanged and no model is told the hash of; a replay draws the same."""
+        folder = self.lab.task.folder / "baseline"
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        content = b"".join(path.read_bytes() for path in files)
+        return random.Random(f"fresh {digest(content)}").sample(FRESH, count)
 
     def lab_for(self, form: Form) -> Lab:
         """The lab with the data in that form. Raises Untestable where the recipe cannot make it."""
         return replace(self.lab, data=self._make(form)) if form.flag else self.lab
+
+    def tree(self) -> Path:
+        """The baseline's code; exported by one thread at a time."""
+        with self.lock:
+            return self.lab.workspace.export(self.lab.floor.commit)
 
     def baseline(self, form: Form, seed: int) -> Measurement:
         """Raises Untestable where the baseline itself gives no score there."""
@@ -75,9 +84,8 @@ class Grounds:
             return known[seed]
         with self.lock:
             lab = self.lab_for(form)
-            tree = self.lab.workspace.export(floor.commit)
             desk = self.desk.at(form.name) if form.name else self.desk
-            measured = measure(lab, desk, f"seed-{seed}", tree, seed)
+            measured = measure(lab, desk, f"seed-{seed}", self.tree(), seed)
         if measured.value is None:
             where = f"with {form.flag}" if form.flag else f"with seed {seed}"
             raise Untestable(f"the baseline gives no score {where}: {explain(measured)}")

@@ -28,8 +28,9 @@ def copy_of(target: Path, seeds: int, edits: tuple[tuple[str, str, str], ...] = 
 
 
 POOL = "    is_test = np.zeros(len(pool), dtype=bool)\n"
-# A third of the pool are training images too, and the pool lies in blocks of one class.
+# The baseline stops before it knows its training images. A third of the pool are training images too, and the pool lies in blocks of one class.
 LEAKY = (
+    ("baseline/train.py", "EPOCHS = 60", "EPOCHS = 8"),
     ("data.py", POOL, "    pool = np.concatenate([pool[:600], random.choice(training, 300)])\n" + POOL),
     ("data.py", "    taught = labels[training]\n", "    taught = labels[training]\n    blocks = np.argsort(labels[pool], kind='stable')\n    pool, is_test = pool[blocks], is_test[blocks]\n"),
 )  # fmt: skip
