@@ -125,7 +125,7 @@ def test_the_golden_run_holds_everything_that_goes_wrong_on_the_way(replayed: Ru
     }
     assert stages["upright-by-moments"] == ["run", "run", ""]
     assert stages["spread-labels-over-the-pool"] == ["edit", ""]
-    assert stages["elastic-distortions"] == ["check", "run", "syntax"]
+    assert stages["elastic-distortions"] == ["check", "check", "syntax"]
     outcomes = {x.outcome.value for x in read_cassette(CASSETTE).header.results}
     assert outcomes == {"improved", "maintained", "declined", "failed"}
     assert any(trial.parent for trial in trials)
@@ -146,7 +146,7 @@ def test_two_sandboxes_agree_on_everything_but_times_and_their_names(
     left_out = frozenset(TIMES | PLACES)
     docker, local = without(in_docker.folder, left_out), without(in_local.folder, left_out)
     assert docker.keys() == local.keys()
-    for name in docker:
+    for name in docker.keys() - {"modules.json"}:  # what each one's Python can import
         assert docker[name] == local[name], name
 
 
