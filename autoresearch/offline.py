@@ -18,7 +18,6 @@ from autoresearch.records import (
     Analysis,
     Attributes,
     Edit,
-    Fidelity,
     Floor,
     Idea,
     Ideas,
@@ -239,12 +238,6 @@ def _review(given: Mapping[str, Any]) -> Review:
     )
 
 
-def _fidelity(given: Mapping[str, Any]) -> Fidelity:
-    trial: Trial = given["trial"]
-    said = f"offline: no model compared the patch of {trial.idea.slug} with its idea"
-    return Fidelity(faithful="cannot tell", reason=said)
-
-
 _PLAIN = {
     "think/query": _query,
     "think/attributes": _attributes,
@@ -252,5 +245,4 @@ _PLAIN = {
     "think/novelty": _novelty,
     "feedback/analysis": _analysis,
     "feedback/review": _review,
-    "feedback/fidelity": _fidelity,
 }
