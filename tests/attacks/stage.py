@@ -49,6 +49,7 @@ class Stage:
             (self.other_run / name).chmod(0o777)
             (self.other_run / name / "predictions").write_text(self.secret)
         os.environ["SECRET_OF_THE_HOST"] = self.secret
+        self.held.callback(os.environ.pop, "SECRET_OF_THE_HOST", None)
         self.victim = self._victim()
         self.listeners = list(self._listeners())
         self.before = self._state()

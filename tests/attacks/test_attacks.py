@@ -64,7 +64,7 @@ class Galleries:
         return opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def galleries(request: pytest.FixtureRequest) -> Iterator[Galleries]:
     chosen: dict[str, list[str]] = {backend: [] for backend in BACKENDS}
     for item in request.session.items:
