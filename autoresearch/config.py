@@ -40,6 +40,15 @@ class NoveltySettings(Section):
     threshold: float | None = Field(default=None, gt=0, le=1)
 
 
+class FalsifySettings(Section):
+    """What tries to refute a gain. `compute`: the multiple of the baseline's seconds from which a gain
+    is reported per compute; `control` runs the search a second time, blind, to be beaten."""
+
+    compute: float = Field(default=3.0, gt=1)
+    control: bool = False
+    fidelity: bool = True  # ask the model whether a patch does what its idea says
+
+
 class SandboxSettings(Section):
     kind: Literal["docker", "local", "auto", "none"] = "docker"
     image: str = "python:3.11-slim"  # what docker environments are built from
@@ -82,6 +91,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     papers: PaperSettings = PaperSettings()
     novelty: NoveltySettings = NoveltySettings()
+    falsify: FalsifySettings = FalsifySettings()
     sandbox: SandboxSettings = SandboxSettings()
 
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from autoresearch.claimed import evidence_part
 from autoresearch.records import Attempt, Lesson, Trial
 from autoresearch.report import STYLES, Row, model_name, number, plain, printable, task_of, whence
 from autoresearch.store import Run, read
@@ -23,7 +24,9 @@ def idea_page(run: Run, row: Row) -> list["RenderableType"]:
         page += _trial_parts(read(row.folder / "practice.json", Trial), whence(task_of(run)))
     else:
         page.append(f"\n{row.progress()}")
-    return page + (_lesson_parts(run, row.lesson) if row.lesson else [])
+    if row.lesson is None:
+        return page
+    return [*page, *_lesson_parts(run, row.lesson), *evidence_part(run, row.lesson.name)]
 
 
 def _trial_parts(trial: Trial, whence: str) -> list["RenderableType"]:

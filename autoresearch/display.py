@@ -91,7 +91,7 @@ def _phase(run: Run, rows: list[Row]) -> str:
         )
     thinking = len(list(run.folder.glob("round-*/think.json"))) + 1
     if thinking > run.settings.rounds:
-        return "claims" if mark_of(run) else "opening the sealed test split for what improved"
+        return "claims" if mark_of(run) else "trying to refute what improved"
     return f"round {thinking} of {run.settings.rounds}: thinking"
 
 

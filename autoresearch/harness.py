@@ -57,6 +57,11 @@ class Lab:
     prompts: Prompts
     desk: Desk
     note: Callable[[str], None]
+    data: Path | None = None  # where `public` and `private` are; None: where the run made them
+
+    @property
+    def data_folder(self) -> Path:
+        return self.data or self.desk.folder / "data"
 
     @property
     def topic(self) -> str:
@@ -138,13 +143,14 @@ def prepare_data(lab: Lab) -> Path:
     return folder
 
 
-def run_recipe(lab: Lab, folder: Path) -> Execution:
+def run_recipe(lab: Lab, folder: Path, *flags: str) -> Execution:
     """Run the task's data recipe; what it leaves is then in `folder`."""
     inputs = {"work": lab.task.folder}
     if lab.settings.data is not None:
         inputs["source"] = lab.settings.data
-    return _run_whole(
-        lab, Job(lab.environment, RECIPE, inputs, folder, DATA_LIMITS, purpose="recipe")
+    return run_whole(
+        lab,
+        Job(lab.environment, (*RECIPE, *flags), inputs, folder, DATA_LIMITS, purpose="recipe"),
     )
 
 
@@ -178,7 +184,7 @@ def measure(
     """Run the code in `tree` with one seed, then score what it left: two steps on disk."""
     left = desk.folder / f"{name}-out"
     job = replace(_experiment(lab, left, tree, seed, lab.task.limits), follow=follow)
-    execution = desk.step(f"{name}-run", Execution, partial(_run_whole, lab, job))
+    execution = desk.step(f"{name}-run", Execution, partial(run_whole, lab, job))
     if not execution.succeeded:
         return Measurement(seed=seed, execution=execution, score=None)
 
@@ -198,13 +204,13 @@ def smoke(lab: Lab, desk: Desk, name: str, tree: Path) -> Execution | None:
     limits = lab.task.limits.model_copy(update={"timeout": lab.task.smoke})
     left = desk.folder / f"{name}-smoke-out"
     job = _experiment(lab, left, tree, 0, limits, {"SMOKE": "1"})
-    return desk.step(f"{name}-smoke", Execution, partial(_run_whole, lab, job))
+    return desk.step(f"{name}-smoke", Execution, partial(run_whole, lab, job))
 
 
 def _experiment(
     lab: Lab, left: Path, tree: Path, seed: int, limits: Limits, more: Mapping[str, str] = NOTHING
 ) -> Job:
-    inputs = {"work": tree, "data": lab.desk.folder / "data" / "public", "witness": WITNESS}
+    inputs = {"work": tree, "data": lab.data_folder / "public", "witness": WITNESS}
     last_words = max(limits.timeout * 0.98, limits.timeout - 2)
     variables = {"SEED": str(seed), "WITNESS_SECONDS": f"{last_words:g}", **more}
     return Job(lab.environment, lab.task.command, inputs, left, limits, variables)
@@ -218,10 +224,10 @@ def score_predictions(
     inputs = {
         "work": lab.task.folder,
         "predictions": desk.folder / f"{name}-out",
-        "private": lab.desk.folder / "data" / "private",
+        "private": lab.data_folder / "private",
     }
     variables = {"SPLIT": split}
-    ran = _run_whole(
+    ran = run_whole(
         lab, Job(lab.environment, SCORER, inputs, out, SCORER_LIMITS, variables, "scorer")
     )
     try:
@@ -248,7 +254,7 @@ def _unscored(lab: Lab, split: Literal["validation", "test"], reason: str) -> Sc
     return Score(metric=lab.task.metric, split=split, value=None, reason=reason[:1000])
 
 
-def _run_whole(lab: Lab, job: Job) -> Execution:
+def run_whole(lab: Lab, job: Job) -> Execution:
     """Run a job whose files end up in `job.outputs`, whole or not at all."""
     folder = job.outputs
     aside = folder.with_name(f".{folder.name}")

@@ -237,7 +237,7 @@ def _duplicates(pools: list[Table], tables: list[Table], lengths: set[int]) -> I
         for table in tables:
             if table is pool or (table.rows in lengths and "train" not in table.name):
                 continue
-            mine, theirs = _comparable(pool, table)
+            mine, theirs = comparable(pool, table)
             if len(set(mine)) < len(mine) / 2:
                 continue  # rows that are hardly ever unique anyway
             known = set(theirs)
@@ -250,7 +250,7 @@ def _duplicates(pools: list[Table], tables: list[Table], lengths: set[int]) -> I
                 )
 
 
-def _comparable(pool: Table, table: Table) -> tuple[list[object], list[object]]:
+def comparable(pool: Table, table: Table) -> tuple[list[object], list[object]]:
     """The rows of both, over the features they share."""
     if pool.named != table.named:
         return [], []

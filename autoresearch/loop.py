@@ -5,8 +5,8 @@ Every step is a file of the run directory (`Desk.step`), so running this again r
 
 from functools import partial
 
+from autoresearch.falsify import make_claims
 from autoresearch.feedback import reflect
-from autoresearch.feedback.claims import open_seal
 from autoresearch.harness import Lab, in_parallel
 from autoresearch.practice import pursue
 from autoresearch.records import Agenda, Claims, Idea, Lesson, Trial
@@ -23,7 +23,7 @@ def research(lab: Lab) -> tuple[Lesson, ...]:
         agenda = desk.step("think", Agenda, partial(propose, lab, desk, memory))
         tried = partial(try_idea, lab, desk, agenda.ideas, memory)
         memory += tuple(in_parallel(lab, tried, range(len(agenda.ideas))))
-    lab.desk.step("claims", Claims, partial(open_seal, lab, memory))
+    lab.desk.step("claims", Claims, partial(make_claims, lab, memory))
     return memory
 
 

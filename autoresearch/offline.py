@@ -18,6 +18,7 @@ from autoresearch.records import (
     Analysis,
     Attributes,
     Edit,
+    Fidelity,
     Floor,
     Idea,
     Ideas,
@@ -238,6 +239,12 @@ def _review(given: Mapping[str, Any]) -> Review:
     )
 
 
+def _fidelity(given: Mapping[str, Any]) -> Fidelity:
+    trial: Trial = given["trial"]
+    said = f"offline: no model compared the patch of {trial.idea.slug} with its idea"
+    return Fidelity(faithful="cannot tell", reason=said)
+
+
 _PLAIN = {
     "think/query": _query,
     "think/attributes": _attributes,
@@ -245,4 +252,5 @@ _PLAIN = {
     "think/novelty": _novelty,
     "feedback/analysis": _analysis,
     "feedback/review": _review,
+    "feedback/fidelity": _fidelity,
 }

@@ -30,6 +30,7 @@ VARIABLES: Mapping[str, frozenset[str]] = {
     | {"map", "looked", "between", "strategy", "strategies", "remembered"},
     "feedback/analysis": _LAB | {"trial", "verdict", "floor", "parent"},
     "feedback/review": _LAB | {"trial", "verdict", "floor", "parent"},
+    "feedback/fidelity": frozenset({"task", "trial", "parent"}),
 }
 
 

@@ -422,11 +422,47 @@ class Lesson(Record):
     review: Review | None  # only what ran is reviewed
 
 
-class Claim(Record):
-    """An improved trial, and what the sealed test split said once the search was over; None where
-    there is none, because the program reports its own score.
+class Cost(Record):
+    """What tests of a gain took: experiments, and the seconds that these ran."""
 
-    `survived` names what tried to refute it, `untested` what did not get to.
+    experiments: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+class Evidence(Record):
+    """What one falsifier found. `noted` is no refutation, but belongs beside the gain; `untested` says
+    why it could not be tried. `ratio` is of compute, the idea's to the baseline's; it differs from
+    machine to machine, as the costs do, and nothing else here does."""
+
+    falsifier: str
+    outcome: Literal["survived", "refuted", "noted", "untested"]
+    reason: str  # one line for a person
+    ratio: float | None = None
+    cost: Cost = Cost()
+
+
+class Fidelity(Record):
+    """Whether a patch does what its idea says. A model's opinion: shown as one, and decides nothing."""
+
+    faithful: Literal["yes", "partly", "no", "cannot tell"]
+    reason: Text
+
+
+class Opening(Record):
+    """The one opening of the sealed test split: when, and for which trials at which commits."""
+
+    opened: str  # UTC
+    baseline: str  # commit
+    ideas: tuple[tuple[str, str], ...]  # name and commit
+
+
+class Claim(Record):
+    """An improved trial: what tried to refute it, and, for one that no falsifier refuted, what the
+    sealed test split said once the search was over. The test scores are None where there is no such
+    split, because the program reports its own score, and for what was refuted before.
+
+    `survived` and `refuted` name what tried to refute it, `untested` what did not get to and why.
     """
 
     name: str  # of the trial
@@ -440,9 +476,23 @@ class Claim(Record):
     self_reported: bool = False
     survived: tuple[str, ...]
     untested: tuple[str, ...]
+    refuted: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    fidelity: Fidelity | None = None  # None when no model gave a usable opinion
+
+    @property
+    def gap(self) -> float | None:
+        """How much smaller the gain is on the test split than on validation, in the metric's unit."""
+        if self.test_effect is None or self.verdict.effect is None:
+            return None
+        return self.verdict.effect - self.test_effect
 
 
 class Claims(Record):
-    """What a finished run claims; its file marks the run as finished."""
+    """What a finished run claims; its file marks the run as finished.
+
+    `shared` is what the baseline took for all claims: each claim's own costs are in its evidence.
+    """
 
     claims: tuple[Claim, ...]
+    shared: Cost = Cost()

@@ -17,6 +17,7 @@ ROLE_OF: Mapping[str, Role] = {  # by the prompt's name
     "practice/debug": "debug",
     "feedback/analysis": "analyse",
     "feedback/review": "review",
+    "feedback/fidelity": "review",
 }
 
 Effort = Literal["minimal", "low", "medium", "high"]

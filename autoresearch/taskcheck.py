@@ -15,6 +15,7 @@ from autoresearch.briefing import describe_data
 from autoresearch.config import Settings
 from autoresearch.errors import BaselineFailed
 from autoresearch.findings import Finding, error, listed, ok, tail_of, warning
+from autoresearch.formscheck import check_forms
 from autoresearch.harness import (
     Lab,
     explain,
@@ -187,6 +188,7 @@ def _check_baseline(lab: Lab, wish: Wish, say: Callable[[str], None]) -> Iterato
         )
     else:
         yield from check_scorer(lab, desk, first, say)
+        yield from check_forms(lab, first, wish.quick, say)
     if not wish.quick:
         say(f"running the baseline with all {lab.task.seeds} seeds")
         try:

@@ -30,7 +30,7 @@ class Workspace:
     def __init__(self, folder: Path, trees: Path, created: str):
         from git import Repo
 
-        self.folder, self.trees = folder, trees
+        self.folder, self.trees, self.created = folder, trees, created
         self.clear()  # what a killed run left
         trees.mkdir(parents=True)
         self._lock = threading.Lock()  # git's own locks fail at once instead of waiting

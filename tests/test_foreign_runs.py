@@ -204,7 +204,7 @@ def test_a_plain_folder_that_follows_its_seed_replays_to_the_same_figures(tmp_pa
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
     (replayed,) = list_runs(tmp_path / "again")
-    claims = [(run / "claims.json").read_text() for run in (recorded, replayed)]
+    claims = [read(run / "claims.json", Claims).claims for run in (recorded, replayed)]
     floors = [read(run / "floor.json", Floor).mean for run in (recorded, replayed)]
     assert floors[0] == floors[1] and len(claims[0]) == len(claims[1])
     assert "self-reported" in again.stdout and "validation" not in again.stdout

@@ -26,7 +26,15 @@ from tests.golden.author import ANSWERS, ORIGIN
 ROOT = Path(__file__).parents[1]
 CASSETTE = ROOT / "tests" / "golden" / "digits.json.gz"
 # All that may differ between two replays of a cassette in one sandbox:
-TIMES = {"seconds", "cpu_seconds", "peak_memory", "created", "at"}  # and by the date, commits
+TIMES = {
+    "seconds",
+    "cpu_seconds",
+    "peak_memory",
+    "ratio",
+    "created",
+    "opened",
+    "at",
+}  # and by the date, commits
 # and between two sandboxes, beside where their environments are:
 PLACES = {"sandbox"}
 ENVIRONMENT = re.compile(r"/\S+(?=/lib/python3\.\d+/site-packages/)")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.records import Claims, Lesson, Outcome, Trial
+from autoresearch.records import Claims, Lesson, Opening, Outcome, Trial
 from autoresearch.store import Run, list_runs, read
 from tests.engine import BASE_IMAGE, docker_or_skip
 
@@ -93,7 +93,7 @@ def test_the_second_round_builds_on_an_improved_idea(finished: tuple[Run, str]) 
     assert parents and parents <= improved
 
 
-def test_the_test_split_is_scored_for_what_improved_only_and_at_the_end(
+def test_the_test_split_is_scored_for_what_stands_only_and_at_the_end(
     finished: tuple[Run, str],
 ) -> None:
     run, _ = finished
@@ -103,7 +103,9 @@ def test_the_test_split_is_scored_for_what_improved_only_and_at_the_end(
     }
     assert {claim.name for claim in claims} == improved
     tested = {str(path.parent.relative_to(run.folder)) for path in run.folder.rglob("*-test.json")}
-    assert tested == improved | {"baseline"}
+    opened = {name for name, _ in read(run.folder / "seal.json", Opening).ideas}
+    assert opened and opened <= improved and tested == opened | {"baseline"}
+    assert all(claim.name in opened or claim.refuted for claim in claims)
     last = max(path.stat().st_mtime_ns for path in run.folder.glob("round-*/*/feedback.json"))
     assert all(path.stat().st_mtime_ns > last for path in run.folder.rglob("*-test.json"))
 

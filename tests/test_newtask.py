@@ -57,7 +57,7 @@ def test_an_untouched_example_passes_and_says_what_is_to_be_filled_in(
     assert [f.what for f in findings if f.level != "ok"] == [
         "task.toml, line 4, still says YOUR TOPIC HERE",
         "task.toml, line 6, still says YOUR GOAL HERE",
-        "data.py, line 24, still says YOUR DATA HERE",
+        "data.py, line 32, still says YOUR DATA HERE",
     ]
 
 

@@ -19,7 +19,13 @@ from autoresearch.store import Run
 
 ROOT = Path(__file__).parents[1]
 SLOPE = ROOT / "tests" / "tasks" / "slope"
-MEASURED = {"seconds", "cpu_seconds", "peak_memory"}  # what two equal runs differ in
+MEASURED = {
+    "seconds",
+    "cpu_seconds",
+    "peak_memory",
+    "ratio",
+    "opened",
+}  # what two equal runs differ in
 
 
 def new_run(folder: Path, **changes: Any) -> Run:

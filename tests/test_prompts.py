@@ -26,6 +26,7 @@ def test_the_answer_format_that_a_prompt_shows_has_the_fields_of_its_record(name
         "think/query": records.Query, "think/attributes": records.Attributes, "think/rank": records.Ranking,
         "think/ideas": records.Ideas, "think/novelty": records.Novelty,
         "feedback/analysis": records.Analysis, "feedback/review": records.Review,
+        "feedback/fidelity": records.Fidelity,
     }[name]  # fmt: skip
     shown = Prompts().render(name, variables_of(name)).rpartition("Answer with JSON only")[2]
     for field in wanted.model_fields:

@@ -233,7 +233,11 @@ def test_each_role_is_asked_of_its_own_model_with_its_own_settings(
 ) -> None:
     here = served(temperature=0.1, code="openai/c", review={"name": "openai/r", "temperature": 0.9})
     said = {prompt: here.ask(prompt) for prompt in ROLE_OF}
-    expected = {prompt: "a" for prompt in ROLE_OF} | {"practice/code": "c", "feedback/review": "r"}
+    expected = {prompt: "a" for prompt in ROLE_OF} | {
+        "practice/code": "c",
+        "feedback/review": "r",
+        "feedback/fidelity": "r",
+    }
     assert said == expected
     sent = {request["model"]: request["temperature"] for request in here.endpoint.requests}
     assert sent == {"a": 0.1, "c": 0.1, "r": 0.9}

@@ -3,8 +3,14 @@
 Writes $OUT/public, what an experiment may see: labelled training images and one unlabelled pool; and
 $OUT/private, what only the scorer sees: the pool's labels and which rows are validation and test.
 Running it twice gives the same bytes.
+
+For the tests of a gain, --shuffle SEED gives the pool in another order and private/order.json, which
+says of each row where it was and whether it is validation; --permute-labels SEED the training labels
+in another order, and all else as it is.
 """
 
+import argparse
+import json
 import os
 from pathlib import Path
 
@@ -15,7 +21,15 @@ TRAINING_IMAGES = 240
 SPLIT_SEED = 1797
 
 
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shuffle", type=int, metavar="SEED", help="the pool in another order")
+    parser.add_argument("--permute-labels", type=int, metavar="SEED", help="wrong training labels")
+    return parser.parse_args()
+
+
 def main() -> None:
+    options = read_options()
     out = Path(os.environ["OUT"])
     public, private = out / "public", out / "private"
     public.mkdir(parents=True, exist_ok=True)
@@ -29,8 +43,17 @@ def main() -> None:
     is_test[random.permutation(len(pool))[: len(pool) // 2]] = True
 
     images, labels = digits.images.astype(np.uint8), digits.target.astype(np.int64)
+    taught = labels[training]
+    if options.permute_labels is not None:
+        taught = np.random.default_rng(options.permute_labels).permutation(taught)
+    if options.shuffle is not None:
+        moved = np.random.default_rng(options.shuffle).permutation(len(pool))
+        pool, is_test = pool[moved], is_test[moved]
+        told = {"rows": moved.tolist(), "validation": (~is_test).tolist()}
+        (private / "order.json").write_text(json.dumps(told))
+
     np.save(public / "train_images.npy", images[training])
-    np.save(public / "train_labels.npy", labels[training])
+    np.save(public / "train_labels.npy", taught)
     np.save(public / "pool_images.npy", images[pool])
     np.save(private / "pool_labels.npy", labels[pool])
     np.save(private / "pool_is_test.npy", is_test)

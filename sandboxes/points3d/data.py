@@ -5,8 +5,14 @@ plane as if something hid a part of it, turned around the vertical and tilted a 
 mixed with stray points; then it is centred and scaled to a unit sphere. Writes $OUT/public, what an experiment may see: labelled
 training clouds and one unlabelled pool; and $OUT/private, what only the scorer sees. Running it twice
 gives the same bytes.
+
+For the tests of a gain, --shuffle SEED gives the pool in another order and private/order.json, which
+says of each row where it was and whether it is validation; --permute-labels SEED the training labels
+in another order, and all else as it is.
 """
 
+import argparse
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -154,7 +160,15 @@ def make_cloud(random: np.random.Generator, shape: Sampler) -> np.ndarray:
     return np.round(normalised(random.permutation(points)), 3).astype(np.float32)
 
 
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shuffle", type=int, metavar="SEED", help="the pool in another order")
+    parser.add_argument("--permute-labels", type=int, metavar="SEED", help="wrong training labels")
+    return parser.parse_args()
+
+
 def main() -> None:
+    options = read_options()
     out = Path(os.environ["OUT"])
     public, private = out / "public", out / "private"
     public.mkdir(parents=True, exist_ok=True)
@@ -166,10 +180,19 @@ def main() -> None:
     is_test = np.zeros(POOL_CLOUDS, dtype=bool)
     is_test[random.permutation(POOL_CLOUDS)[: POOL_CLOUDS // 2]] = True
 
+    taught, pool = labels[:TRAINING_CLOUDS], np.arange(TRAINING_CLOUDS, len(labels))
+    if options.permute_labels is not None:
+        taught = np.random.default_rng(options.permute_labels).permutation(taught)
+    if options.shuffle is not None:
+        moved = np.random.default_rng(options.shuffle).permutation(POOL_CLOUDS)
+        pool, is_test = pool[moved], is_test[moved]
+        told = {"rows": moved.tolist(), "validation": (~is_test).tolist()}
+        (private / "order.json").write_text(json.dumps(told))
+
     np.save(public / "train_points.npy", clouds[:TRAINING_CLOUDS])
-    np.save(public / "train_labels.npy", labels[:TRAINING_CLOUDS])
-    np.save(public / "pool_points.npy", clouds[TRAINING_CLOUDS:])
-    np.save(private / "pool_labels.npy", labels[TRAINING_CLOUDS:])
+    np.save(public / "train_labels.npy", taught)
+    np.save(public / "pool_points.npy", clouds[pool])
+    np.save(private / "pool_labels.npy", labels[pool])
     np.save(private / "pool_is_test.npy", is_test)
 
 

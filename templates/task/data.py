@@ -5,9 +5,17 @@
     $OUT/private/labels.csv   the pool's labels, and which rows are validation and which are test
 
 Experiments see `public` only. The pool mixes validation and test rows, in random order.
+
+A gain is tested on two other forms of the same data; keep both options when you change this file:
+
+    --shuffle SEED          the pool in another order; private/order.json says of each of its rows where
+                            it was and whether it is validation
+    --permute-labels SEED   the labels of the training rows in another order, and all else as it is
 """
 
+import argparse
 import csv
+import json
 import math
 import os
 import random
@@ -54,7 +62,15 @@ def write(path: Path, header: list[str], rows: list[list]) -> None:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shuffle", type=int, metavar="SEED", help="the pool in another order")
+    parser.add_argument("--permute-labels", type=int, metavar="SEED", help="wrong training labels")
+    return parser.parse_args()
+
+
 def main() -> None:
+    options = read_options()
     out = Path(os.environ["OUT"])
     names, rows = read_rows()
     rows = without_duplicates(rows)
@@ -65,10 +81,18 @@ def main() -> None:
     splits = ["validation", "test"] * (len(pool) // 2 + 1)
     splits = splits[: len(pool)]
     generator.shuffle(splits)
+    taught = [label for _, label in rows[:training]]
+    if options.permute_labels is not None:
+        random.Random(options.permute_labels).shuffle(taught)
+    if options.shuffle is not None:
+        moved = random.Random(options.shuffle).sample(range(len(pool)), len(pool))
+        pool, splits = [pool[i] for i in moved], [splits[i] for i in moved]
+        told = {"rows": moved, "validation": [split == "validation" for split in splits]}
+        (out / "private").mkdir(parents=True, exist_ok=True)
+        (out / "private/order.json").write_text(json.dumps(told))
 
-    write(
-        out / "public/train.csv", [*names, "label"], [[*f, label] for f, label in rows[:training]]
-    )
+    learnt = [[*features, label] for (features, _), label in zip(rows, taught)]
+    write(out / "public/train.csv", [*names, "label"], learnt)
     write(out / "public/pool.csv", ["row", *names], [[i, *f] for i, (f, _) in enumerate(pool)])
     labels = [[i, label, split] for i, ((_, label), split) in enumerate(zip(pool, splits))]
     write(out / "private/labels.csv", ["row", "label", "split"], labels)

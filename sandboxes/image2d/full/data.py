@@ -3,8 +3,14 @@
 $SOURCE, or a folder `cifar-100-binary` in it, holds train.bin and test.bin: rows of a coarse label, a
 fine label and 3 x 32 x 32 pixel values. A tenth of train.bin is validation and all of test.bin is test,
 mixed in one pool. Writes $OUT/public and $OUT/private; running it twice gives the same bytes.
+
+For the tests of a gain, --shuffle SEED gives the pool in another order and private/order.json, which
+says of each row where it was and whether it is validation; --permute-labels SEED the training labels
+in another order, and all else as it is.
 """
 
+import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -40,7 +46,15 @@ def read_rows(file: Path) -> tuple[np.ndarray, np.ndarray]:
     return rows[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), rows[:, 1].astype(np.int64)
 
 
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shuffle", type=int, metavar="SEED", help="the pool in another order")
+    parser.add_argument("--permute-labels", type=int, metavar="SEED", help="wrong training labels")
+    return parser.parse_args()
+
+
 def main() -> None:
+    options = read_options()
     source, out = find_source(), Path(os.environ["OUT"])
     public, private = out / "public", out / "private"
     public.mkdir(parents=True, exist_ok=True)
@@ -54,8 +68,17 @@ def main() -> None:
     mixed = random.permutation(len(held_out) + len(test_labels))
     is_test = np.arange(len(mixed)) >= len(held_out)
 
+    taught = labels[training]
+    if options.permute_labels is not None:
+        taught = np.random.default_rng(options.permute_labels).permutation(taught)
+    if options.shuffle is not None:
+        moved = np.random.default_rng(options.shuffle).permutation(len(mixed))
+        mixed = mixed[moved]
+        told = {"rows": moved.tolist(), "validation": (~is_test[mixed]).tolist()}
+        (private / "order.json").write_text(json.dumps(told))
+
     np.save(public / "train_images.npy", np.ascontiguousarray(images[training]))
-    np.save(public / "train_labels.npy", labels[training])
+    np.save(public / "train_labels.npy", taught)
     np.save(public / "pool_images.npy", np.concatenate([images[held_out], test_images])[mixed])
     np.save(private / "pool_labels.npy", np.concatenate([labels[held_out], test_labels])[mixed])
     np.save(private / "pool_is_test.npy", is_test[mixed])

@@ -5,8 +5,14 @@ modelnet40_train.txt, modelnet40_test.txt and, for each object, a file such as
 airplane/airplane_0001.txt with lines x,y,z,nx,ny,nz. The first 1,024 points of each are taken, without
 normals. A tenth of the training objects is validation and all test objects are test, mixed in one pool.
 Writes $OUT/public and $OUT/private; running it twice gives the same bytes.
+
+For the tests of a gain, --shuffle SEED gives the pool in another order and private/order.json, which
+says of each row where it was and whether it is validation; --permute-labels SEED the training labels
+in another order, and all else as it is.
 """
 
+import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -57,7 +63,15 @@ def read_part(source: Path, name: str, classes: list[str]) -> tuple[np.ndarray, 
     return np.stack(clouds), np.array([classes.index(kind) for kind in kinds], dtype=np.int64)
 
 
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shuffle", type=int, metavar="SEED", help="the pool in another order")
+    parser.add_argument("--permute-labels", type=int, metavar="SEED", help="wrong training labels")
+    return parser.parse_args()
+
+
 def main() -> None:
+    options = read_options()
     source, out = find_source(), Path(os.environ["OUT"])
     public, private = out / "public", out / "private"
     public.mkdir(parents=True, exist_ok=True)
@@ -72,8 +86,17 @@ def main() -> None:
     mixed = random.permutation(len(held_out) + len(test_labels))
     is_test = np.arange(len(mixed)) >= len(held_out)
 
+    taught = labels[training]
+    if options.permute_labels is not None:
+        taught = np.random.default_rng(options.permute_labels).permutation(taught)
+    if options.shuffle is not None:
+        moved = np.random.default_rng(options.shuffle).permutation(len(mixed))
+        mixed = mixed[moved]
+        told = {"rows": moved.tolist(), "validation": (~is_test[mixed]).tolist()}
+        (private / "order.json").write_text(json.dumps(told))
+
     np.save(public / "train_points.npy", clouds[training])
-    np.save(public / "train_labels.npy", labels[training])
+    np.save(public / "train_labels.npy", taught)
     np.save(public / "pool_points.npy", np.concatenate([clouds[held_out], test_clouds])[mixed])
     np.save(private / "pool_labels.npy", np.concatenate([labels[held_out], test_labels])[mixed])
     np.save(private / "pool_is_test.npy", is_test[mixed])

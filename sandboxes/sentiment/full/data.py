@@ -5,9 +5,15 @@ folder bert-base-uncased with config.json, vocab.txt and model.safetensors. GLUE
 public, so dev.tsv is test. GLUE's training rows are phrases of whole sentences: some long ones are
 validation, and every phrase that is a part of one of those leaves the training data. Validation and test
 are mixed in one pool. Writes $OUT/public and $OUT/private; running it twice gives the same bytes.
+
+For the tests of a gain, --shuffle SEED gives the pool in another order and private/order.json, which
+says of each row where it was and whether it is validation; --permute-labels SEED the training labels
+in another order, and all else as it is.
 """
 
+import argparse
 import csv
+import json
 import os
 import shutil
 import sys
@@ -67,7 +73,15 @@ def write_table(path: Path, header: list[str], rows: list[tuple[int, str]]) -> N
         writer.writerows(rows)
 
 
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shuffle", type=int, metavar="SEED", help="the pool in another order")
+    parser.add_argument("--permute-labels", type=int, metavar="SEED", help="wrong training labels")
+    return parser.parse_args()
+
+
 def main() -> None:
+    options = read_options()
     (source, weights), out = find_source(), Path(os.environ["OUT"])
     public, private = out / "public", out / "private"
     (public / "bert").mkdir(parents=True, exist_ok=True)
@@ -80,9 +94,17 @@ def main() -> None:
     mixed = random.permutation(len(pool))
     is_test = np.arange(len(pool)) >= len(validation)
 
-    write_table(
-        public / "train.csv", ["label", "text"], [(label, text) for text, label in training]
-    )
+    taught = np.array([label for _, label in training])
+    if options.permute_labels is not None:
+        taught = np.random.default_rng(options.permute_labels).permutation(taught)
+    if options.shuffle is not None:
+        moved = np.random.default_rng(options.shuffle).permutation(len(mixed))
+        mixed = mixed[moved]
+        told = {"rows": moved.tolist(), "validation": (~is_test[mixed]).tolist()}
+        (private / "order.json").write_text(json.dumps(told))
+
+    labelled = [(label, text) for label, (text, _) in zip(taught.tolist(), training, strict=True)]
+    write_table(public / "train.csv", ["label", "text"], labelled)
     texts = [(row, pool[place][0]) for row, place in enumerate(mixed)]
     write_table(public / "pool.csv", ["row", "text"], texts)
     for name in WEIGHTS:
