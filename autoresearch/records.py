@@ -371,7 +371,8 @@ class Verdict(Record):
     `effect` is the mean paired gain (positive is better) with its confidence interval; None when
     the trial failed. `p` is one-sided for a gain, held to `alpha`; None where not all seeds were run,
     which can only end as maintained or declined.
-    `over_parent` is the mean paired gain over the trial it was built on, over the seeds both ran.
+    `over_parent` is the mean paired gain over the trial it was built on, over the seeds both ran, and
+    `over_parent_interval` its confidence interval, None where too few seeds say how it scatters.
     """
 
     outcome: Outcome
@@ -382,6 +383,7 @@ class Verdict(Record):
     alpha: float
     seeds: int
     over_parent: float | None = None
+    over_parent_interval: tuple[float, float] | None = None
     test: str  # how it was decided, in words
     reason: str  # one line for a person
 

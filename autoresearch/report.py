@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.errors import BadInput
-from autoresearch.levels import PROCEDURE
+from autoresearch.levels import PROCEDURE, tests_planned
 from autoresearch.records import (
     Agenda,
     Floor,
@@ -195,12 +195,11 @@ def ideas_table(run: Run, rows: list[Row], compact: bool = False) -> "Table":
 
 
 def _level(run: Run, floor: Floor | None) -> str:
-    planned = run.settings.rounds * run.settings.ideas
     if floor is None:
         return ""
     return (
         f"verdicts: {PROCEDURE}, which holds the false discovery rate of the run below {run.settings.alpha:g}: "
-        f"p below {floor.alpha:.2g} ({run.settings.alpha:g} over the {planned} ideas planned) times one more "
+        f"p below {floor.alpha:.2g} ({run.settings.alpha:g} over the {tests_planned(run.settings)} ideas that it may test) times one more "
         "than the ideas from the baseline that improved in earlier rounds."
     )
 

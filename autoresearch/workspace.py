@@ -92,6 +92,20 @@ class Workspace:
             self._git("update-ref", ref, commit)
         return commit
 
+    def merge(self, tree: Path, commit: str) -> bool:
+        """Merge `commit` into what is checked out in `tree`. False where the two conflict, or it adds
+        nothing; `tree` is then as it was."""
+        with self._lock:
+            before = self._git("rev-parse", "HEAD", at=tree)
+            status, *_ = self._git(
+                "merge", "--quiet", "--no-ff", "--no-verify", "-m", "merge", commit,
+                at=tree, with_extended_output=True, with_exceptions=False,
+            )  # fmt: skip
+            if status:  # a conflict; what else may be wrong is told by what comes next
+                self._git("reset", "--quiet", "--hard", before, at=tree)
+                return False
+            return bool(self._git("diff", "--name-only", before, "HEAD", at=tree))
+
     def export(self, commit: str) -> Path:
         """The commit's files without git's own, in a folder that sandboxes may read; kept."""
         folder = self.trees / f"export-{commit[:12]}"

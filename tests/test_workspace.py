@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.errors import RunFailed
 from autoresearch.workspace import Workspace, matches
 
 CREATED = "2026-01-02T03:04:05Z"
@@ -170,3 +171,27 @@ def test_editable_patterns_match_as_in_a_shell(
     path: str, patterns: tuple[str, ...], expected: bool
 ) -> None:
     assert matches(path, patterns) is expected
+
+
+def test_what_conflicts_or_adds_nothing_is_not_merged_and_leaves_the_tree_as_it_was(
+    tmp_path: Path, baseline: Path
+) -> None:
+    workspace = open_in(tmp_path)
+    start = workspace.import_baseline(baseline)
+    one = attempt(workspace, start, "one", "print(1)\n")
+    two = attempt(workspace, start, "two", "print(2)\n")
+    same = attempt(workspace, start, "same", "print(1)\n")
+    with workspace.worktree("other", start) as tree:
+        (tree / "other.py").write_text("x = 1\n")
+        other = workspace.commit(tree, "refs/attempts/other", "other")
+    with workspace.worktree("merged", one) as tree:
+        before = sorted((path.name, path.read_bytes()) for path in tree.glob("*.py"))
+        assert not workspace.merge(tree, two) and not workspace.merge(tree, same)
+        assert not workspace.merge(tree, start)
+        assert sorted((path.name, path.read_bytes()) for path in tree.glob("*.py")) == before
+        assert workspace.merge(tree, other) and (tree / "other.py").read_text() == "x = 1\n"
+        assert before[0] in [(path.name, path.read_bytes()) for path in tree.glob("*.py")]
+    with workspace.worktree("locked", one) as tree:
+        (workspace.folder / "worktrees" / "locked" / "index.lock").touch()
+        with pytest.raises(RunFailed, match="git reset"):
+            workspace.merge(tree, other)

@@ -45,13 +45,18 @@ def ablation(subject: Subject) -> Evidence:
 
 
 def _against_parent(subject: Subject) -> Evidence:
-    over = subject.lesson.verdict.over_parent
+    verdict = subject.lesson.verdict
+    over, interval = verdict.over_parent, verdict.over_parent_interval
     if over is None:
         return survived("built on another idea, which is its ablation")
-    said = f"{over:+.4g} of the gain of {subject.gain:+.4g} is over the idea that it was built on"
+    shown = f"{over:+.4g} [{interval[0]:+.4g}, {interval[1]:+.4g}]" if interval else f"{over:+.4g}"
+    said = f"{shown} of the gain of {subject.gain:+.4g} is over the idea that it was built on"
     if over <= 0:
         return refuted(f"{said}: what it adds is no gain")
-    return survived(said) if over >= (1 - KEPT) * subject.gain else noted(said)
+    sure = interval is None or interval[0] > 0
+    if over >= (1 - KEPT) * subject.gain and sure:
+        return survived(said)
+    return noted(said if sure else f"{said}, which may be nothing")
 
 
 def _without(subject: Subject, changed: Mapping[str, str], where: str) -> Evidence:

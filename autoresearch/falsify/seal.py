@@ -25,6 +25,10 @@ NO_SEAL = "a sealed test split (none: the score is self-reported, the program's 
 Tried = tuple[Lesson, tuple[Evidence, ...], Fidelity | None]
 
 
+def stands(evidence: tuple[Evidence, ...]) -> bool:
+    return all(each.outcome != "refuted" for each in evidence)
+
+
 def open_seal(lab: Lab, tried: list[Tried]) -> tuple[Claim, ...]:
     """The claims, with test scores beside the baseline's for those that stand. A test split that was
     opened before stays closed for what was not part of that opening."""

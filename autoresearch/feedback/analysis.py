@@ -31,10 +31,16 @@ def judge(trial: Trial, floor: Floor, task: Task, parent: Trial | None = None) -
     verdict = _judge(trial, floor, task)
     if parent is None or verdict.effect is None:
         return verdict
-    gains = gains_of(_scored(paired_up(trial.measurements, parent.measurements)), task)
-    gain = sum(gains) / len(gains)
-    said = f"{verdict.reason}; {gain:+.4g} against its parent {parent.idea.slug}"
-    return verdict.model_copy(update={"over_parent": gain, "reason": said})
+    pairs = _scored(paired_up(trial.measurements, parent.measurements))
+    gains = gains_of(pairs, task)
+    gain, test = sum(gains) / len(gains), paired_test(gains, example_gains(pairs))
+    shown = _with_interval(gain, test.low, test.high) if test else f"{gain:+.4g}"
+    update = {
+        "over_parent": gain,
+        "over_parent_interval": (test.low, test.high) if test else None,
+        "reason": f"{verdict.reason}; {shown} against its parent {parent.idea.slug}",
+    }
+    return verdict.model_copy(update=update)
 
 
 def _scored(pairs: Sequence[Pair]) -> list[Pair]:

@@ -78,7 +78,7 @@ def test_a_large_steady_gain_is_improved() -> None:
     )
     assert verdict.outcome is Outcome.improved
     assert verdict.effect == pytest.approx(0.1)
-    assert verdict.interval[0] > 0 and verdict.p < verdict.alpha == 0.05 / 10
+    assert verdict.interval[0] > 0 and verdict.p < verdict.alpha == 0.05 / 11
 
 
 def test_the_p_value_over_seeds_is_scipys_paired_t_test() -> None:
@@ -142,7 +142,9 @@ def test_a_gain_over_the_baseline_that_falls_behind_its_parent_says_so() -> None
     child = trial(measurements([0.90, 0.91, 0.90, 0.89, 0.92], 500))
     verdict = judge(child, floor(BASE, 500), task(), parent)
     assert verdict.outcome is Outcome.improved and verdict.over_parent == pytest.approx(-0.046)
-    assert "-0.046 against its parent x" in verdict.reason
+    low, high = verdict.over_parent_interval
+    assert low < -0.046 < high < 0
+    assert "-0.046 [-0.06016, -0.03184] against its parent x" in verdict.reason
 
 
 def test_what_never_ran_has_no_score_at_all() -> None:
