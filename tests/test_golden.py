@@ -38,6 +38,7 @@ TIMES = {
 # and between two sandboxes, beside where their environments are:
 PLACES = {"sandbox"}
 ENVIRONMENT = re.compile(r"/\S+(?=/lib/python3\.\d+/site-packages/)")
+COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 
 
 def replay(folder: Path, sandbox: str) -> Run:
@@ -73,14 +74,15 @@ def replayed(request: pytest.FixtureRequest) -> Run:
 
 
 def clean(value: Any, left_out: frozenset[str]) -> Any:
-    """Without the fields of those names and without commits' hashes, and with a placeholder for
-    where the environment is."""
+    """Without the fields of those names, and with placeholders for commits' hashes and for where the
+    environment is."""
     if isinstance(value, dict):
-        kept = value.keys() - left_out - {"commit"}
-        return {key: clean(value[key], left_out) for key in kept}
+        return {key: clean(value[key], left_out) for key in value.keys() - left_out}
     if isinstance(value, list):
         return [clean(item, left_out) for item in value]
-    return ENVIRONMENT.sub("{environment}", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return COMMIT.sub("{commit}", ENVIRONMENT.sub("{environment}", value))
 
 
 @cache
