@@ -44,14 +44,14 @@ from autoresearch.walls import (
 from autoresearch.workspace import Workspace
 
 
-def start(settings: Settings, watch: Watch = show_nothing) -> Run:
+def start(settings: Settings, watch: Watch = show_nothing, entry: str = "") -> Run:
     """A new run directory for these settings, or an error before anything is made. `watch` shows the
-    log of an environment while it is built."""
+    log of an environment while it is built; `entry` is whose run it is in a campaign."""
     with open_task(settings, shipped("sandboxes")) as opened:
-        return _start(settings, opened, watch)
+        return _start(settings, opened, watch, entry)
 
 
-def _start(settings: Settings, opened: Opened, watch: Watch) -> Run:
+def _start(settings: Settings, opened: Opened, watch: Watch, entry: str) -> Run:
     task = load_task(opened.folder)
     topic = settings.topic.strip() or task.topic.strip()
     if not topic:
@@ -74,6 +74,7 @@ def _start(settings: Settings, opened: Opened, watch: Watch) -> Run:
     opened = measured(opened, sandbox, environment, settings.budget)
     facts = {
         "task": task.name,
+        **({"entry": entry} if entry else {}),
         "prices": freeze(prices),
         **opened.facts(),
         **_facts(prompts),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from autoresearch.campaigncli import campaign
 from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded, RunFailed
 from autoresearch.taskcli import Assignments, Data, Direction, Metric, task_app
 
@@ -46,6 +47,7 @@ def options(
 
 
 app.add_typer(task_app, name="task")
+app.command()(campaign)
 
 Budgets = Annotated[
     list[str] | None,
