@@ -74,7 +74,6 @@ def _start(settings: Settings, opened: Opened, watch: Watch, entry: str) -> Run:
     opened = measured(opened, sandbox, environment, settings.budget)
     facts = {
         "task": task.name,
-        **({"entry": entry} if entry else {}),
         "prices": freeze(prices),
         **opened.facts(),
         **_facts(prompts),
@@ -85,7 +84,7 @@ def _start(settings: Settings, opened: Opened, watch: Watch, entry: str) -> Run:
         update={"topic": topic, "task": str(opened.source), "sandbox": kind, **_resolved(settings)}
     )
     recorded = recorded_run(settings)
-    facts |= _facts_of(recorded) if recorded else {}
+    facts |= (_facts_of(recorded) if recorded else {}) | ({"entry": entry} if entry else {})
     files = _files(environment) | _repairs(settings, recorded)
     run = create_run(frozen, opened.folder, facts, files)
     if recorded is not None:

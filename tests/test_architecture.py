@@ -23,7 +23,7 @@ LAYERS = [
     {"harness"},
     {"offline", "routing", "papers", "workspace", "reported", "foreign"},
     {"providers", "command"},
-    {"catalog", "metering"},
+    {"catalog", "metering", "turns"},
     {"formats", "pace"},
     {"sandbox", "cassette"},
     {"journal"},
