@@ -226,7 +226,7 @@ def create_run(
     the settings; `files` are texts to lie beside it.
     """
     now = _now()
-    name = f"{now[:10]}-{facts['task']}-{secrets.token_hex(2)}"
+    name = _free_name(settings.runs, f"{now[:10]}-{facts['task']}")
     aside, folder = settings.runs / f".{name}", settings.runs / name
     manifest = {
         "format": FORMAT,
@@ -249,6 +249,14 @@ def create_run(
     except OSError as error:
         raise cannot_write(folder, error) from None
     return Run(folder)
+
+
+def _free_name(runs: Path, stem: str) -> str:
+    """A short name that no run has: of hundreds begun on one day two would have the same."""
+    while True:
+        name = f"{stem}-{secrets.token_hex(2)}"
+        if not (runs / name).exists():
+            return name
 
 
 def _not_of_the_task(runs: Path) -> Callable[[str, list[str]], set[str]]:

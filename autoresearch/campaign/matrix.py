@@ -209,10 +209,10 @@ def _entries(read: _File, file: Path) -> list[Entry]:
     found = [each for each in found if not any(out.matches(each) for out in read.exclude)]
     whole = len(found)  # an [[include]] says more of the matrix's entries only
     for more in read.include:
-        extra = more.model_dump(exclude_none=True, include={"priority", "budget", "settings"})
+        extra = more.model_dump(exclude_unset=True, include={"priority", "budget", "settings"})
         matched = [each for each in found[:whole] if more.matches(each)]
         for each in matched:
-            each.update(extra | {"settings": each.get("settings", {}) | extra["settings"]})
+            each.update(extra | {"settings": each.get("settings", {}) | more.settings})
         if not matched:
             given = {axis: getattr(more, axis) for axis in AXES}
             default = {axis: getattr(MatrixTable(), axis)[0] for axis in AXES}

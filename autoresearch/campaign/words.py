@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from html import escape
 
 from autoresearch.campaign.morning import Morning, Standing, failures
 from autoresearch.campaign.nights import Costs, Job
@@ -157,4 +158,8 @@ def safe(text: str) -> str:
     """Untrusted text in a cell: one line, and nothing of it is markup."""
     line = " ".join(printable(text).split())[:400]
     code = line.startswith("`") and line.endswith("`") and line.count("`") == 2
-    return line.replace("|", "\\|") if code else re.sub(r"([\\`*_{}\[\]<>|#!~@&])", r"\\\1", line)
+    return (
+        line.replace("|", "\\|")
+        if code
+        else re.sub(r"([\\`*_{}\[\]|#!~@])", r"\\\1", escape(line, quote=False))
+    )
