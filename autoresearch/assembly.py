@@ -6,14 +6,17 @@ Everything that can be refused is refused before the run directory exists.
 import importlib.metadata
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from autoresearch.budgets import Budget, budget_of
+from autoresearch.carried import carried_in
+from autoresearch.carrying import Ground, Luggage, pack, packed
 from autoresearch.cassette import Recording, open_recording, search_files
 from autoresearch.catalog import context_of
-from autoresearch.config import CODE_SHOWN, ModelSettings, Settings, load_task
+from autoresearch.config import CODE_SHOWN, Carry, ModelSettings, Settings, load_task
 from autoresearch.errors import BadInput
 from autoresearch.foreign import Opened, measured, open_task
 from autoresearch.harness import Lab
@@ -44,14 +47,25 @@ from autoresearch.walls import (
 from autoresearch.workspace import Workspace
 
 
-def start(settings: Settings, watch: Watch = show_nothing) -> Run:
+def start(
+    settings: Settings,
+    watch: Watch = show_nothing,
+    earlier: Sequence[Run] = (),
+    carry: Carry = Carry(),  # noqa: B008 (frozen)
+) -> Run:
     """A new run directory for these settings, or an error before anything is made. `watch` shows the
-    log of an environment while it is built."""
+    log of an environment while it is built.
+
+    What `carry` says is taken over from `earlier` runs of the same task, whose directories are then not
+    needed any more; a replay takes over what the recorded run did.
+    """
     with open_task(settings, shipped("sandboxes")) as opened:
-        return _start(settings, opened, watch)
+        return _start(settings, opened, watch, partial(pack, earlier, carry))
 
 
-def _start(settings: Settings, opened: Opened, watch: Watch) -> Run:
+def _start(
+    settings: Settings, opened: Opened, watch: Watch, packing: Callable[[Ground], Luggage | None]
+) -> Run:
     task = load_task(opened.folder)
     topic = settings.topic.strip() or task.topic.strip()
     if not topic:
@@ -86,9 +100,15 @@ def _start(settings: Settings, opened: Opened, watch: Watch) -> Run:
     recorded = recorded_run(settings)
     facts |= _facts_of(recorded) if recorded else {}
     files = _files(environment) | _repairs(settings, recorded)
-    run = create_run(frozen, opened.folder, facts, files)
+    ground = Ground.of(opened.folder, facts["sandbox"], frozen)
+    luggage = packed(recorded.folder) if recorded else packing(ground)
+    if luggage is not None:
+        facts["carried"] = str(luggage.parcel)
+    run = create_run(frozen, opened.folder, facts, files, luggage.unpack if luggage else None)
     if recorded is not None:
         _take_searches(recorded, run.folder)
+    for remark in luggage.remarks if luggage else ():
+        run.note(remark)
     opened.tell(run)
     return run
 
@@ -144,6 +164,7 @@ def open_lab(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:
     environment = sandbox.environment(run.task_folder)
     check_same_sandbox(run, sandbox)
     check_same_environment(run, environment)
+    carried = carried_in(run.folder)
     return Lab(
         settings=settings,
         task=task.model_copy(update={"name": run.task_name}),
@@ -155,6 +176,7 @@ def open_lab(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:
         prompts=Prompts(settings.prompts),
         desk=run.desk,
         note=run.note,
+        carried=tuple(each.lesson for each in carried.lessons) if carried else (),
     )
 
 
