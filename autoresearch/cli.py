@@ -81,8 +81,9 @@ def run(
     trust: Annotated[bool, typer.Option("--i-trust-generated-code", help="Allow --sandbox none with a language model.")] = False,
 ) -> None:  # fmt: skip
     """Start a run: one research topic, from papers to claims."""
-    from autoresearch.assembly import recorded_defaults, start
+    from autoresearch.assembly import start
     from autoresearch.buildlog import building
+    from autoresearch.replayed import recorded_defaults
 
     options = {
         "topic": topic, "task": task, "data": _text(data), "metric": metric, "direction": direction,

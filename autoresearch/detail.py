@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from autoresearch.carried import carried_in
 from autoresearch.claimed import evidence_part
-from autoresearch.records import Attempt, Lesson, Trial
+from autoresearch.records import Attempt, Idea, Lesson, Trial
 from autoresearch.report import STYLES, Row, model_name, number, plain, printable, task_of, whence
 from autoresearch.store import Run, read
 
@@ -17,7 +18,7 @@ def idea_page(run: Run, row: Row) -> list["RenderableType"]:
     page: list[RenderableType] = [
         f"[bold]{plain(idea.title)}[/bold]  ({row.round}.{row.number} {idea.slug})",
         f"\n[dim]hypothesis[/dim] {plain(idea.hypothesis)}\n[dim]plan[/dim] {plain(idea.plan)}",
-        f"[dim]starts from[/dim] {idea.parent or 'the baseline'}"
+        f"[dim]starts from[/dim] {plain(_origin(run, idea))}"
         f"   [dim]cites[/dim] {', '.join(idea.cites) or 'nothing'}",
     ]
     if (row.folder / "practice.json").is_file():
@@ -27,6 +28,15 @@ def idea_page(run: Run, row: Row) -> list["RenderableType"]:
     if row.lesson is None:
         return page
     return [*page, *_lesson_parts(run, row.lesson), *evidence_part(run, row.lesson.name)]
+
+
+def _origin(run: Run, idea: Idea) -> str:
+    """What the idea was built on, and the run that it is from where that is another one."""
+    carried = carried_in(run.folder)
+    for each in carried.lessons if carried and idea.parent else ():
+        if each.lesson.idea.slug == idea.parent:
+            return f"{idea.parent} (carried over: {each.source})"
+    return idea.parent or "the baseline"
 
 
 def _trial_parts(trial: Trial, whence: str) -> list["RenderableType"]:

@@ -23,7 +23,7 @@ from autoresearch.llm import Model, Request, ask
 from autoresearch.metrics import LARGEST_SCORE
 from autoresearch.papers import Library
 from autoresearch.prompts import Prompts
-from autoresearch.records import Execution, Floor, Limits, Measurement, Record, Score, Task
+from autoresearch.records import Execution, Floor, Lesson, Limits, Measurement, Record, Score, Task
 from autoresearch.reported import reported_score
 from autoresearch.sandbox import Environment, Follow, Job, Sandbox
 from autoresearch.sandbox.results import Refused, read_json
@@ -58,6 +58,7 @@ class Lab:
     desk: Desk
     note: Callable[[str], None]
     data: Path | None = None  # where `public` and `private` are; None: where the run made them
+    carried: tuple[Lesson, ...] = ()  # of earlier runs
 
     @property
     def data_folder(self) -> Path:
@@ -77,8 +78,7 @@ class Lab:
         self.workspace.clear()
         self.sandbox.close()
 
-    def measure_floor(self) -> Floor:
-        """The noise floor, said as the work it is where it comes first."""
+    def measure_floor(self) -> Floor:  # said as the work it is where it comes first
         return self.floor
 
     def ask(

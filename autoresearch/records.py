@@ -423,6 +423,25 @@ class Lesson(Record):
     analysis: Analysis | None  # None when the model gave no usable one
     review: Review | None  # only what ran is reviewed
 
+    @property
+    def carried(self) -> bool:
+        """Whether it is from an earlier run: this one did not try it, and counts it nowhere."""
+        return self.name.startswith("carried/")
+
+
+class CarriedLesson(Record):
+    """`source`: the run that tried it, and its name there. `least`: the lower end of the interval of a claim
+    that stands (on test, else on validation)."""
+
+    source: str
+    lesson: Lesson
+    least: float | None = None
+
+
+class Carried(Record):
+    runs: tuple[str, ...]  # the names of the runs that it is from
+    lessons: tuple[CarriedLesson, ...]  # oldest first
+
 
 class Cost(Record):
     """What tests of a gain took: experiments, and the seconds that these ran."""

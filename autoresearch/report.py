@@ -122,6 +122,7 @@ def headline(run: Run) -> "RenderableType":
         "model": model_name(run),
         "sandbox": str(run.manifest["sandbox"]["name"]),
         "run": f"{run.folder} ({state_of(run)})",
+        **({"carried": run.manifest["carried"]} if "carried" in run.manifest else {}),
     }
     floor = floor_of_run(run)
     if floor is not None:

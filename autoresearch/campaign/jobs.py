@@ -82,7 +82,8 @@ class Worker:
             return Run(self.nights.runs_folder / job.run)
         campaign = self.nights.campaign
         settings = settings_of(campaign, entry)
-        return start(settings, entry=entry.key)
+        earlier = self.nights.runs_of(entry.key)
+        return start(settings, earlier=earlier, carry=campaign.carry, entry=entry.key)
 
     def _give(self, run: Run, entry: Entry, sharers: int) -> None:
         """Raises BudgetEnded where there is nothing left to give."""

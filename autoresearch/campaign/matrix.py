@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 
 from autoresearch.budgets import Budget
-from autoresearch.config import Settings, load_settings
+from autoresearch.config import Carry, Settings, load_settings
 from autoresearch.errors import BadInput
 from autoresearch.roles import Section
 from autoresearch.store import digest
@@ -83,14 +83,6 @@ class StopTable(Section):
     rounds_without: int | None = Field(default=None, ge=1)
 
 
-class CarryTable(Section):
-    """What a new run of an entry takes over from its earlier ones: lessons (with the bank of ideas),
-    and how many of the best claims as parents."""
-
-    lessons: bool = True
-    claims: int = Field(default=3, ge=0)
-
-
 class VerifyTable(Section):
     """Claims are reproduced again every so many nights (0: never), with so many seeds (0: the task's)."""
 
@@ -120,7 +112,7 @@ class _File(Section):
     exclude: tuple[Selector, ...] = ()
     budget: BudgetTable = BudgetTable()
     stop: StopTable = StopTable()
-    carry: CarryTable = CarryTable()
+    carry: Carry = Carry()
     verify: VerifyTable = VerifyTable()
     webhook: WebhookTable | None = None
     settings: dict[str, Any] = Field(default_factory=dict)  # of every run, as in autoresearch.toml
@@ -150,7 +142,7 @@ class Campaign(Section):
     campaign: CampaignTable
     budget: BudgetTable
     stop: StopTable
-    carry: CarryTable
+    carry: Carry
     verify: VerifyTable
     webhook: WebhookTable | None
 

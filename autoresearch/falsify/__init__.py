@@ -28,8 +28,9 @@ def make_claims(lab: Lab, memory: tuple[Lesson, ...]) -> Claims:
 
 
 def refute(grounds: Grounds, lessons: tuple[Lesson, ...]) -> list[Tried]:
-    """What tries to refute each of those that improved, and a model's opinion on it."""
-    improved = tuple(each for each in lessons if each.verdict.outcome is Outcome.improved)
+    """What tries to refute each of those that improved in this run, and a model's opinion on it."""
+    own = [each for each in lessons if not each.carried]
+    improved = tuple(each for each in own if each.verdict.outcome is Outcome.improved)
     lab = grounds.lab
     found = in_parallel(lab, partial(try_all, grounds, improved), range(len(improved)))
     opinions = [opinion_of(lab, lesson) for lesson in improved]

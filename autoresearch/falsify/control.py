@@ -78,7 +78,13 @@ def _lab(grounds: Grounds) -> Lab:
     desk = Desk(folder, "", lab.desk.stopping)
     offline = Offline(lab.settings.seed)
     return replace(
-        lab, model=offline, library=NoPapers(), workspace=workspace, desk=desk, data=None
+        lab,
+        model=offline,
+        library=NoPapers(),
+        workspace=workspace,
+        desk=desk,
+        data=None,
+        carried=(),
     )
 
 

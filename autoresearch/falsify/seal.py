@@ -21,6 +21,7 @@ from autoresearch.records import (
 from autoresearch.store import Desk, read
 
 SEALED = "a gain on the sealed test split"
+SEEN = "a test split that chose nothing (by it an earlier run's claim was chosen that this was built on)"
 NO_SEAL = "a sealed test split (none: the score is self-reported, the program's own figure)"
 Tried = tuple[Lesson, tuple[Evidence, ...], Fidelity | None]
 
@@ -102,6 +103,8 @@ def _with_test(lab: Lab, claim: Claim) -> Claim:
     if len(scored) < len(pairs):
         said = f"{SEALED} (score.py gave none)"
         return claim.model_copy(update={"untested": (*claim.untested, said)})
+    if _from_carried(lab, trial):
+        claim = claim.model_copy(update={"untested": (*claim.untested, SEEN)})
     gains = [lab.task.gain(mine, base) for mine, base in scored]
     test, held = paired_test(gains), mean(gains) > 0
     update = {
@@ -112,6 +115,15 @@ def _with_test(lab: Lab, claim: Claim) -> Claim:
         "survived" if held else "refuted": (*(claim.survived if held else ()), SEALED),
     }
     return claim.model_copy(update=update)
+
+
+def _from_carried(lab: Lab, trial: Trial) -> bool:
+    """Whether it was built on a claim of an earlier run, directly or not."""
+    while trial.parent is not None:
+        if trial.parent.startswith("carried/"):
+            return True
+        trial = read(lab.desk.at(trial.parent).folder / "practice.json", Trial)
+    return False
 
 
 def _name(measured: Measurement, screening: str = "seed-0") -> str:
