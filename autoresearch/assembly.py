@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from autoresearch.foreign import Opened, measured, open_task
 from autoresearch.harness import Lab
 from autoresearch.journal import Recorded, Replay
 from autoresearch.ledger import Ledger, Price
-from autoresearch.llm import Model
+from autoresearch.llm import Model, Nobody
 from autoresearch.metering import Meter, MeteredSandbox
 from autoresearch.offline import Offline
-from autoresearch.papers import open_library
+from autoresearch.papers import NoPapers, open_library
 from autoresearch.prices import freeze, parse_price, price_list, thaw
 from autoresearch.prompts import Prompts, shipped
 from autoresearch.redaction import redactor
@@ -36,6 +37,7 @@ from autoresearch.walls import (
     check_same_environment,
     check_same_sandbox,
     check_trust,
+    environment_hash,
     kind_of,
     needs_provider,
     open_sandbox,
@@ -138,6 +140,26 @@ def open_lab(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:
     """
     settings = run.settings
     ledger = Ledger(run.folder / "ledger.jsonl", budget_of(run))
+    bench = _open_bench(run, ledger, ahead, watch)
+    return replace(
+        bench,
+        model=Recorded(_choose_model(run, ledger), run.folder / "calls.jsonl"),
+        library=open_library(settings, run.folder.parent / ".papers", run.note),
+        environment=_as_told(bench.environment, run),
+        prompts=Prompts(settings.prompts),
+    )
+
+
+def open_bench(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:
+    """The lab of a run without a model and papers: all that running its experiments again takes.
+
+    Raises NotTheSame where they would run in something else than the run's did.
+    """
+    return _open_bench(run, Ledger(run.folder / "ledger.jsonl", budget_of(run)), ahead, watch)
+
+
+def _open_bench(run: Run, ledger: Ledger, ahead: int, watch: Watch) -> Lab:
+    settings = run.settings
     sandbox = MeteredSandbox(open_sandbox(settings, ahead, run.note, watch), ledger)
     task = load_task(run.task_folder)
     sandbox.check(task.limits)
@@ -147,14 +169,15 @@ def open_lab(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:
     return Lab(
         settings=settings,
         task=task.model_copy(update={"name": run.task_name}),
-        model=Recorded(_choose_model(run, ledger), run.folder / "calls.jsonl"),
-        library=open_library(settings, run.folder.parent / ".papers", run.note),
+        model=Nobody(),
+        library=NoPapers(),
         sandbox=sandbox,
-        environment=_as_told(environment, run),
+        environment=environment,
         workspace=Workspace(run.folder / "code.git", run.folder / "trees", run.created),
-        prompts=Prompts(settings.prompts),
+        prompts=Prompts(),
         desk=run.desk,
         note=run.note,
+        environment_hash=environment_hash(run),
     )
 
 
