@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -55,13 +56,13 @@ def lesson_of(row: Row) -> Lesson:
     return row.lesson
 
 
-def open_reproduction(run: Run, lesson: Lesson, count: int | None) -> Desk:
+def open_reproduction(run: Run, lesson: Lesson, wanted: int | None) -> Desk:
     """Where the next reproduction of an idea is: the one that was not finished, or a new one.
 
     Raises BadInput where that many seeds cannot be run.
     """
-    if count is not None and not FEWEST <= count <= MOST:
-        raise BadInput(f"--seeds {count}: give {FEWEST} to {MOST}; one seed shows no scatter")
+    if wanted is not None and not FEWEST <= wanted <= MOST:
+        raise BadInput(f"--seeds {wanted}: give {FEWEST} to {MOST}; one seed shows no scatter")
     if not (run.folder / "code.git").is_dir():
         raise BadInput(
             f"{run.folder} has no code.git, where its programs are: restore it from a copy of the run"
@@ -69,30 +70,30 @@ def open_reproduction(run: Run, lesson: Lesson, count: int | None) -> Desk:
     folders, slug = folders_of(run.folder), lesson.idea.slug
     for folder in folders:
         if is_of(folder, slug) and not (folder / "result.json").is_file():
-            _check_count(folder, count)
+            _check_count(folder, wanted)
             return run.desk.at(FOLDER).at(folder.name)
     number = 1 + max((int(each.name.split("-")[0]) for each in folders), default=-1)
     return run.desk.at(FOLDER).at(f"{number:02}-{slug}")
 
 
-def _check_count(folder: Path, count: int | None) -> None:
+def _check_count(folder: Path, wanted: int | None) -> None:
     drawn = read(folder / "seeds.json", Drawn) if (folder / "seeds.json").is_file() else None
-    if drawn is not None and count not in (None, len(drawn.seeds)):
+    if drawn is not None and wanted not in (None, len(drawn.seeds)):
         raise BadInput(
-            f"{folder} was not finished and has {len(drawn.seeds)} seeds, not {count}: leave out --seeds "
+            f"{folder} was not finished and has {len(drawn.seeds)} seeds, not {wanted}: leave out --seeds "
             "to go on with it, or delete that folder"
         )
 
 
 def reproduce(
-    run: Run, lab: Lab, desk: Desk, lesson: Lesson, count: int | None, told: Told
+    run: Run, lab: Lab, desk: Desk, lesson: Lesson, wanted: int | None, told: Told
 ) -> Reproduction:
     """Draw fresh seeds, run baseline and idea with each, and decide; every step is on disk."""
-    drawn = desk.step("seeds", Drawn, partial(_draw, lab, lesson, count))
+    drawn = desk.step("seeds", Drawn, partial(_draw, lab, lesson, wanted))
     return desk.step("result", Reproduction, lambda: _made(run, lab, desk, lesson, drawn, told))
 
 
-def _draw(lab: Lab, lesson: Lesson, count: int | None) -> Drawn:
+def _draw(lab: Lab, lesson: Lesson, wanted: int | None) -> Drawn:
     """Seeds from the operating system: nothing in the run foretells them."""
     used = set(Grounds(lab).fresh_seeds(2 * max(FRESH_FIRST, lab.task.seeds)))
     for folder in folders_of(lab.desk.folder):
@@ -103,7 +104,9 @@ def _draw(lab: Lab, lesson: Lesson, count: int | None) -> Drawn:
         name=lesson.name,
         commit=str(lesson.commit),
         baseline=lab.floor.commit,
-        seeds=tuple(secrets.SystemRandom().sample(free, count or max(FRESH_FIRST, lab.task.seeds))),
+        seeds=tuple(
+            secrets.SystemRandom().sample(free, wanted or max(FRESH_FIRST, lab.task.seeds))
+        ),
         began=_now(),
     )
 
@@ -157,6 +160,8 @@ def _measure(lab: Lab, desk: Desk, drawn: Drawn, told: Told) -> list[Pair]:
     """Idea and baseline with each seed. A baseline that fails is data here, not an error."""
     base, mine = (lab.workspace.export(commit) for commit in (drawn.baseline, drawn.commit))
 
+    done = count(1)
+
     def one(number: int) -> Pair:
         seed = drawn.seeds[number]
         pair = (
@@ -164,7 +169,7 @@ def _measure(lab: Lab, desk: Desk, drawn: Drawn, told: Told) -> list[Pair]:
             measure(lab, desk, f"baseline-seed-{seed}", base, seed),
         )
         idea, baseline = (_say(each) for each in pair)
-        told(f"seed {seed}: baseline {baseline}, idea {idea}")
+        told(f"{next(done)} of {len(drawn.seeds)}: seed {seed}: baseline {baseline}, idea {idea}")
         return pair
 
     return in_parallel(lab, one, range(len(drawn.seeds)))
