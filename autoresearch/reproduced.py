@@ -87,9 +87,12 @@ def folders_of(run: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.split("-")[0]))
 
 
-def is_of(folder: Path, slug: str) -> bool:
+def is_of(folder: Path, lesson: Lesson) -> bool:
     """Whether a reproduction is one of that idea."""
-    return folder.name.partition("-")[2] == slug
+    if folder.name.partition("-")[2] != lesson.idea.slug:
+        return False
+    path = folder / "seeds.json"
+    return not path.is_file() or read(path, Drawn).name == lesson.name
 
 
 def command_of(run: Run, slug: str) -> str:
@@ -161,7 +164,7 @@ def reproductions_part(run: Run, lesson: Lesson) -> list[str]:
         return []
     lines = ["\n[bold]reproductions[/bold] (baseline and idea again, on fresh seeds)"]
     for folder in folders_of(run.folder):
-        if is_of(folder, lesson.idea.slug):
+        if is_of(folder, lesson):
             lines += _line(folder)
     lines += ["  none yet"] if len(lines) == 1 else []
     return [*lines, f"run it again: {plain(command_of(run, lesson.idea.slug))}"]

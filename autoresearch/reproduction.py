@@ -69,7 +69,7 @@ def open_reproduction(run: Run, lesson: Lesson, wanted: int | None) -> Desk:
         )
     folders, slug = folders_of(run.folder), lesson.idea.slug
     for folder in folders:
-        if is_of(folder, slug) and not (folder / "result.json").is_file():
+        if is_of(folder, lesson) and not (folder / "result.json").is_file():
             _check_count(folder, wanted)
             return run.desk.at(FOLDER).at(folder.name)
     number = 1 + max((int(each.name.split("-")[0]) for each in folders), default=-1)
