@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from autoresearch.foreign import Opened, measured, open_task
 from autoresearch.harness import Lab
 from autoresearch.journal import Recorded, Replay
 from autoresearch.ledger import Ledger, Price
-from autoresearch.llm import Model
+from autoresearch.llm import Model, Nobody
 from autoresearch.metering import Meter, MeteredSandbox
 from autoresearch.offline import Offline
-from autoresearch.papers import open_library
+from autoresearch.papers import NoPapers, open_library
 from autoresearch.prices import freeze, parse_price, price_list, thaw
 from autoresearch.prompts import Prompts, shipped
 from autoresearch.redaction import redactor
@@ -44,12 +45,15 @@ from autoresearch.walls import (
     check_same_environment,
     check_same_sandbox,
     check_trust,
+    environment_hash,
     kind_of,
     needs_provider,
     open_sandbox,
     probed,
 )
 from autoresearch.workspace import Workspace
+
+Packing = Callable[[Ground], Luggage | None]
 
 
 def start(
@@ -69,13 +73,7 @@ def start(
         return _start(settings, opened, watch, partial(pack, earlier, carry), entry)
 
 
-def _start(
-    settings: Settings,
-    opened: Opened,
-    watch: Watch,
-    packing: Callable[[Ground], Luggage | None],
-    entry: str,
-) -> Run:
+def _start(settings: Settings, opened: Opened, watch: Watch, packing: Packing, entry: str) -> Run:
     task = load_task(opened.folder)
     topic = settings.topic.strip() or task.topic.strip()
     if not topic:
@@ -103,8 +101,7 @@ def _start(
     files = _files(environment) | _repairs(settings, recorded)
     ground = Ground.of(opened.folder, facts["sandbox"], frozen)
     luggage = packed(recorded.folder) if recorded else packing(ground)
-    if luggage is not None:
-        facts["carried"] = str(luggage.parcel)
+    facts |= {"carried": str(luggage.parcel)} if luggage else {}
     run = create_run(frozen, opened.folder, facts, files, luggage.unpack if luggage else None)
     if recorded is not None:
         take_searches(recorded, run.folder)
@@ -173,6 +170,26 @@ def open_lab(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:
     """
     settings = run.settings
     ledger = Ledger(run.folder / "ledger.jsonl", budget_of(run))
+    bench = _open_bench(run, ledger, ahead, watch)
+    return replace(
+        bench,
+        model=Recorded(_choose_model(run, ledger), run.folder / "calls.jsonl"),
+        library=open_library(settings, run.folder.parent / ".papers", run.note),
+        environment=as_told(bench.environment, run),
+        prompts=Prompts(settings.prompts),
+    )
+
+
+def open_bench(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:
+    """The lab of a run without a model and papers: all that running its experiments again takes.
+
+    Raises NotTheSame where they would run in something else than the run's did.
+    """
+    return _open_bench(run, Ledger(run.folder / "ledger.jsonl", budget_of(run)), ahead, watch)
+
+
+def _open_bench(run: Run, ledger: Ledger, ahead: int, watch: Watch) -> Lab:
+    settings = run.settings
     sandbox = MeteredSandbox(open_sandbox(settings, ahead, run.note, watch), ledger)
     task = load_task(run.task_folder)
     sandbox.check(task.limits)
@@ -183,15 +200,16 @@ def open_lab(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:
     return Lab(
         settings=settings,
         task=task.model_copy(update={"name": run.task_name}),
-        model=Recorded(_choose_model(run, ledger), run.folder / "calls.jsonl"),
-        library=open_library(settings, run.folder.parent / ".papers", run.note),
+        model=Nobody(),
+        library=NoPapers(),
         sandbox=sandbox,
-        environment=as_told(environment, run),
+        environment=environment,
         workspace=Workspace(run.folder / "code.git", run.folder / "trees", run.created),
-        prompts=Prompts(settings.prompts),
+        prompts=Prompts(),
         desk=run.desk,
         note=run.note,
         carried=tuple(each.lesson for each in carried.lessons) if carried else (),
+        environment_hash=environment_hash(run),
     )
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from autoresearch.records import Claim, Claims
 from autoresearch.report import floor_of_run, model_name, number, plain, task_of
+from autoresearch.reproduced import claim_of, command_of
 from autoresearch.store import Run, read
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def claims_part(run: Run) -> "RenderableType | None":
 
     standing = [claim for claim in claims if not claim.refuted]
     first = _table(standing) if standing else "\nNo gain stands; the test split was not opened."
-    return Group(first, *_refuted(claims))
+    return Group(first, *_refuted(claims), _again(run, claims))
 
 
 def _table(claims: list[Claim]) -> "Table":
@@ -101,14 +102,18 @@ def _self_reported(run: Run, claims: list[Claim]) -> "RenderableType":
         scores = (number(claim.verdict.score), number(floor.mean))
         table.add_row(plain(claim.slug), *scores, f"{claim.verdict.effect or 0.0:+.4f}")
     table.caption = f"Unconfirmed. {_untested(standing or claims)}"
-    return Group(table, *_refuted(claims))
+    return Group(table, *_refuted(claims), _again(run, claims))
+
+
+def _again(run: Run, claims: list[Claim]) -> str:
+    """The command that runs a claim again, once for all of them."""
+    command = command_of(run, "IDEA" if len(claims) > 1 else claims[0].slug)
+    return f"\nRun the baseline and a claim again, on fresh seeds:\n{plain(command)}"
 
 
 def evidence_part(run: Run, name: str) -> list[str]:
     """All that tried to refute the claim of one trial, for its page; [] where it claims nothing."""
-    path = run.folder / "claims.json"
-    claims = read(path, Claims).claims if path.is_file() else ()
-    claim = next((each for each in claims if each.name == name), None)
+    claim = claim_of(run, name)
     if claim is None or not claim.evidence:
         return []
     lines = ["\n[bold]what tried to refute it[/bold]"]
@@ -124,6 +129,8 @@ def evidence_part(run: Run, name: str) -> list[str]:
     if claim.test_effect is not None:
         gap = f", {claim.gap:+.4f} less than on validation" if claim.gap is not None else ""
         lines.append(f"  sealed test split: gain {claim.test_effect:+.4f}{gap}")
+    if claim.environment is not None:
+        lines.append(f"  commit {claim.commit[:10]}, environment {claim.environment}")
     if claim.fidelity:
         said = claim.fidelity
         lines.append(

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -13,6 +12,7 @@ import typer
 
 from autoresearch.campaigncli import campaign
 from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded, RunFailed
+from autoresearch.runcli import Budgets, RunName, RunsFolder, find, reproduce, stop_on_interrupt
 from autoresearch.taskcli import Assignments, Data, Direction, Metric, task_app
 
 if TYPE_CHECKING:
@@ -48,16 +48,6 @@ def options(
 
 app.add_typer(task_app, name="task")
 app.command()(campaign)
-
-Budgets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--budget", metavar="AMOUNT", help="The most to spend: 5usd, 3Mtok, 10gpuh, 2h; repeatable."
-    ),
-]
-RunsFolder = Annotated[
-    Path | None, typer.Option("--runs", help="Where runs are kept (default: runs).")
-]
 
 
 @app.command()
@@ -99,51 +89,47 @@ def run(
 
 @app.command()
 def resume(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
+    name: RunName,
     budget: Budgets = None,
     runs: RunsFolder = None,
 ) -> None:
     """Go on with a run where it stopped; nothing recorded is done or paid again."""
-    _work(_find(name, runs), budget or [])
+    _work(find(name, runs), budget or [])
 
 
 @app.command()
 def cassette(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
+    name: RunName,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write, such as run.json.gz.")],
     runs: RunsFolder = None,
 ) -> None:  # fmt: skip
     """Write a run as one redacted file that `--model replay:OUT` runs again, without a provider."""
     from autoresearch.cassette import write_cassette
 
-    for remark in write_cassette(_find(name, runs), out):
+    for remark in write_cassette(find(name, runs), out):
         typer.echo(f"note: {remark}", err=True)
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
+    name: RunName,
     idea: Annotated[str | None, typer.Argument(help="An idea's slug or its number, such as 0.3.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All ideas of a long run, not only the best.")] = False,
     runs: RunsFolder = None,
 ) -> None:  # fmt: skip
     """Show a run's ideas with their verdicts, or one idea in full."""
-    from autoresearch.detail import idea_page
+    from autoresearch.detail import find_row, idea_page
     from autoresearch.display import SHOWN, summary
-    from autoresearch.report import rows_of
 
-    found, console = _find(name, runs), _console()
+    found, console = find(name, runs), _console()
     if idea is None:
         summary(found, console, sys.maxsize if everything else SHOWN)
         return
-    rows = rows_of(found)
-    chosen = [row for row in rows if idea in (row.idea.slug, f"{row.round}.{row.number}")]
-    if not chosen:
-        some = ", ".join(f"{row.round}.{row.number} {row.idea.slug}" for row in rows[:8])
-        more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
-        raise BadInput(f"no idea {idea!r} in {found.folder}; there are: {some or 'none yet'}{more}")
-    for part in idea_page(found, chosen[0]):
+    for part in idea_page(found, find_row(found, idea)):
         console.print(part)
+
+
+app.command()(reproduce)
 
 
 @app.command("list")
@@ -208,7 +194,7 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
 
     console = _console()
     with found.locked():
-        _stop_on_interrupt(found)
+        stop_on_interrupt(f"autoresearch resume {found.folder}")
         extend_budget(found, budget)
         lab = open_lab(found, found.settings.parallel, partial(building, console))
         console.print(f"run {found.folder}", highlight=False)
@@ -231,21 +217,6 @@ def _work(found: "Run", budget: Sequence[str] = ()) -> None:
         raise ended
 
 
-def _stop_on_interrupt(found: "Run") -> None:
-    """Ctrl-C and SIGTERM end the process at once. What is recorded is on disk; sandboxes end with
-    their orchestrator."""
-
-    def stop(number: int, _frame: object) -> None:
-        sys.stdout.flush()
-        show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""
-        message = f"{show_cursor}\nstopped; go on with: autoresearch resume {found.folder}\n"
-        os.write(2, message.encode())
-        os._exit(128 + number)
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-
-
 def _settings(
     options: dict[str, Any],
     assignments: list[str] | None = None,
@@ -254,12 +225,6 @@ def _settings(
     from autoresearch.config import load_settings
 
     return load_settings(Path(), options, assignments or (), defaults or {})
-
-
-def _find(name: str, runs: Path | None) -> "Run":
-    from autoresearch.store import Run, find_run
-
-    return Run(find_run(name, _settings({"runs": _text(runs)}).runs))
 
 
 def _console() -> Any:

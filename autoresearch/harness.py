@@ -59,6 +59,7 @@ class Lab:
     note: Callable[[str], None]
     data: Path | None = None  # where `public` and `private` are; None: where the run made them
     carried: tuple[Lesson, ...] = ()  # of earlier runs
+    environment_hash: str | None = None  # of what experiments run in; None where nobody said
 
     @property
     def data_folder(self) -> Path:
@@ -86,8 +87,7 @@ class Lab:
     ) -> R:  # fmt: skip
         """A typed answer from the model to one of the prompts, asked by step `step` of `desk`.
 
-        With `final` the run goes on without an answer, where the model gives no usable one. A prompt that is too long for the model is shortened, rule by rule, and what was left out is
-        noted. Raises PromptTooLong where nothing is left to leave out.
+        With `final` the run goes on without an answer, where the model gives no usable one. A prompt that is too long is shortened, rule by rule, and what was left out noted. Raises PromptTooLong where nothing is left to leave out.
         """
         where, left_out, tried = desk.where(step), "", dict(variables)
         shorter = shortened(variables)

@@ -484,6 +484,8 @@ class Claim(Record):
     split, because the program reports its own score, and for what was refuted before.
 
     `survived` and `refuted` name what tried to refute it, `untested` what did not get to and why.
+    `environment` is a hash over the recipe, the Python and all packages that the experiments ran with,
+    `reproduce` the command that runs it again on fresh seeds; None in runs from before there were any.
     """
 
     name: str  # of the trial
@@ -500,6 +502,8 @@ class Claim(Record):
     refuted: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     fidelity: Fidelity | None = None  # None when no model gave a usable opinion
+    environment: str | None = None
+    reproduce: str | None = None
 
     @property
     def gap(self) -> float | None:

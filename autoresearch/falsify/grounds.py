@@ -93,13 +93,15 @@ class Grounds:
 
     def constant(self) -> float | None:
         """What the same prediction for every row scores: the baseline's most common one. None where the
-        format of its predictions is not known, or the scorer refuses it."""
+        format of its predictions is not known, or no scorer takes it."""
 
         def score() -> Score:
             scored = score_predictions(self.lab, self.desk, "constant", "validation")
             shutil.rmtree(self.desk.folder / "constant-out", ignore_errors=True)
             return scored
 
+        if self.lab.task.reported:
+            return None
         with self.lock:
             path = self.desk.folder / "constant-score.json"
             return None if not path.exists() and not self._spoil() else self._step(score).value

@@ -33,7 +33,7 @@ def stands(evidence: tuple[Evidence, ...]) -> bool:
 def open_seal(lab: Lab, tried: list[Tried]) -> tuple[Claim, ...]:
     """The claims, with test scores beside the baseline's for those that stand. A test split that was
     opened before stays closed for what was not part of that opening."""
-    claims = [_claim(*each) for each in tried]
+    claims = [_claim(lab, *each) for each in tried]
     standing = [claim for claim in claims if not claim.refuted]
     if lab.task.reported or not standing:
         extra = (NO_SEAL,) if lab.task.reported else ()
@@ -64,7 +64,9 @@ def _opened(lab: Lab, claim: Claim, opening: Opening) -> Claim:
     )
 
 
-def _claim(lesson: Lesson, evidence: tuple[Evidence, ...], fidelity: Fidelity | None) -> Claim:
+def _claim(
+    lab: Lab, lesson: Lesson, evidence: tuple[Evidence, ...], fidelity: Fidelity | None
+) -> Claim:
     names: dict[str, list[str]] = {"survived": [lesson.verdict.test], "refuted": [], "untested": []}
     for each in evidence:
         named = names["survived" if each.outcome == "noted" else each.outcome]
@@ -84,6 +86,8 @@ def _claim(lesson: Lesson, evidence: tuple[Evidence, ...], fidelity: Fidelity | 
         refuted=tuple(names["refuted"]),
         evidence=evidence,
         fidelity=fidelity,
+        environment=lab.environment_hash,
+        reproduce=f"autoresearch reproduce {lab.desk.folder.name} {lesson.idea.slug}",
     )
 
 
