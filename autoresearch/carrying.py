@@ -25,6 +25,7 @@ from autoresearch.records import (
     Trial,
 )
 from autoresearch.report import rows_of
+from autoresearch.reproduced import last_of
 from autoresearch.store import Run, digest, not_of_the_task, read
 from autoresearch.workspace import Workspace
 
@@ -165,6 +166,10 @@ def _judged(run: Run, lesson: Lesson, claim: Claim | None) -> Found:
     if claim.refuted:
         gain = "" if verdict.effect is None else f" by {verdict.effect:+.4g}"
         said = f"improved{gain}, and was refuted: {_why(claim)}"
+        return Found(run, source, _with_verdict(lesson, outcome=Outcome.declined, reason=said))
+    again = last_of(run.folder, lesson)
+    if again is not None and again.holds is False:
+        said = f"improved, and did not reproduce: {SECRET['fresh seeds']}"
         return Found(run, source, _with_verdict(lesson, outcome=Outcome.declined, reason=said))
     interval = claim.test_interval or verdict.interval
     return Found(run, source, lesson, interval[0] if interval else float(verdict.effect or 0.0))

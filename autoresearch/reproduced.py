@@ -95,6 +95,13 @@ def is_of(folder: Path, lesson: Lesson) -> bool:
     return not path.is_file() or read(path, Drawn).name == lesson.name
 
 
+def last_of(run: Path, lesson: Lesson) -> Reproduction | None:
+    """The last finished reproduction of an idea."""
+    done = [folder / "result.json" for folder in folders_of(run) if is_of(folder, lesson)]
+    paths = [path for path in done if path.is_file()]
+    return read(paths[-1], Reproduction) if paths else None
+
+
 def command_of(run: Run, slug: str) -> str:
     return f"autoresearch reproduce {run.folder.name} {slug}"
 

@@ -157,12 +157,14 @@ def _outcome(job: Job, code: int | None, said: str) -> tuple[State, str]:
 def _verified(code: int, said: str) -> tuple[State, str]:
     try:
         found: Any = json.loads(said)
-        verdict, reason = str(found["verdict"]), _line(str(found["reason"]))
+        holds, reason = found["holds"], _line(str(found["reason"]))
     except (ValueError, KeyError, TypeError):
-        return (
-            "budget" if code == BudgetEnded.exit_code else "failed"
-        ), f"ended with exit code {code}"
-    return ("refuted" if verdict == "does not hold" else "done"), f"{verdict}: {reason}"
+        state: State = "budget" if code == BudgetEnded.exit_code else "failed"
+        return state, f"ended with exit code {code}"
+    if holds is None and reason.startswith("not run"):
+        return "drifted", reason
+    answer = {True: "holds", False: "does not hold"}.get(holds, "undecided")
+    return ("refuted" if holds is False else "done"), f"{answer}: {reason}"
 
 
 def _line(text: str) -> str:

@@ -169,7 +169,7 @@ def _closed(
     ended, after = nights.last_tries(number), nights.books()
     states = [each.state for each in ended]
     codes = {
-        "claims": "refuted" in states,
+        "claims": "refuted" in states or "drifted" in states,
         "budget": "budget" in states or "cut off" in states,
         "failed": "failed" in states,
     }

@@ -25,7 +25,7 @@ from autoresearch.spending import totals_of
 from autoresearch.store import Run, list_runs, read, write
 
 Kind = Literal["resume", "verify", "start"]
-State = Literal["done", "failed", "budget", "cut off", "refuted"]
+State = Literal["done", "failed", "budget", "cut off", "refuted", "drifted"]
 
 
 class Costs(Amounts):
@@ -68,7 +68,8 @@ class Plan(Record):
 
 
 class Ended(Record):
-    """What came of a job. `refuted`: a claim that was verified did not hold. `spent` is all of the run's
+    """What came of a job. `refuted`: a claim that was verified did not hold; `drifted`: it could
+    not be, since its environment or data are not here as they were. `spent` is all of the run's
     books that no earlier job accounts for, `learnt` the trials whose lessons none of these added, so that
     jobs add up to the books also after a kill; `began` and `ended` are in UTC."""
 

@@ -73,7 +73,7 @@ def junit(facts: Morning) -> str:
 
 
 def _is_bad(ended: Ended) -> bool:
-    return ended.state in ("failed", "refuted")
+    return ended.state in ("failed", "refuted", "drifted")
 
 
 def _text(text: str) -> str:
