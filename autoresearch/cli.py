@@ -2,16 +2,15 @@
 
 import errno
 import os
-import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded, RunFailed
+from autoresearch.errors import AutoresearchError, BadInput
 from autoresearch.taskcli import Assignments, Data, Direction, Metric, task_app
 
 if TYPE_CHECKING:
@@ -81,6 +80,7 @@ def run(
     """Start a run: one research topic, from papers to claims."""
     from autoresearch.assembly import recorded_defaults, start
     from autoresearch.buildlog import building
+    from autoresearch.session import work
 
     options = {
         "topic": topic, "task": task, "data": _text(data), "metric": metric, "direction": direction,
@@ -91,7 +91,7 @@ def run(
     }  # fmt: skip
     settings = _settings(options, assignments)
     settings = _settings(options, assignments, recorded_defaults(settings))
-    _work(start(settings, partial(building, _console())))
+    work(start(settings, partial(building, _console())), _console())
 
 
 @app.command()
@@ -101,7 +101,9 @@ def resume(
     runs: RunsFolder = None,
 ) -> None:
     """Go on with a run where it stopped; nothing recorded is done or paid again."""
-    _work(_find(name, runs), budget or [])
+    from autoresearch.session import work
+
+    work(_find(name, runs), _console(), budget or [])
 
 
 @app.command()
@@ -141,6 +143,17 @@ def show(
         raise BadInput(f"no idea {idea!r} in {found.folder}; there are: {some or 'none yet'}{more}")
     for part in idea_page(found, chosen[0]):
         console.print(part)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
+    runs: RunsFolder = None,
+) -> None:
+    """Write a run as one page for a browser, report.html in its folder, and print where it is."""
+    from autoresearch.page import write_page
+
+    typer.echo(write_page(_find(name, runs)))
 
 
 @app.command("list")
@@ -192,55 +205,6 @@ def models(
     _console().print(table)
     if not works:
         raise typer.Exit(1)
-
-
-def _work(found: "Run", budget: Sequence[str] = ()) -> None:
-    """Run or resume, with the progress on screen, under the run's lock. When a budget ends, what was
-    measured is shown before the error."""
-    from autoresearch.assembly import extend_budget, open_lab
-    from autoresearch.buildlog import building
-    from autoresearch.display import summary, watching
-    from autoresearch.loop import research
-    from autoresearch.sandbox.probe import described
-
-    console = _console()
-    with found.locked():
-        _stop_on_interrupt(found)
-        extend_budget(found, budget)
-        lab = open_lab(found, found.settings.parallel, partial(building, console))
-        console.print(f"run {found.folder}", highlight=False)
-        console.print(f"sandbox: {described(lab.sandbox.name)}", highlight=False)
-        if "recognised" in found.manifest:
-            console.print(f"task: {found.manifest['recognised']}", highlight=False)
-        ended = None
-        try:
-            with watching(found, console):
-                research(lab)
-        except BudgetEnded as error:
-            ended = error
-        except RunFailed as error:
-            error.args = (f"{error} [autoresearch resume {found.folder.name}]",)
-            raise
-        finally:
-            lab.close()
-    summary(found, console)
-    if ended is not None:
-        raise ended
-
-
-def _stop_on_interrupt(found: "Run") -> None:
-    """Ctrl-C and SIGTERM end the process at once. What is recorded is on disk; sandboxes end with
-    their orchestrator."""
-
-    def stop(number: int, _frame: object) -> None:
-        sys.stdout.flush()
-        show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""
-        message = f"{show_cursor}\nstopped; go on with: autoresearch resume {found.folder}\n"
-        os.write(2, message.encode())
-        os._exit(128 + number)
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
 
 
 def _settings(
