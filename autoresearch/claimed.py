@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from autoresearch.picture import Kind
+from autoresearch.chart import Kind
 from autoresearch.records import Claim, Claims, Cost, Execution, Idea, Lesson, Trial
 from autoresearch.report import Row, floor_of_run, model_name, number, plain, rows_of, task_of
 from autoresearch.store import Run, read

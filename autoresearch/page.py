@@ -72,8 +72,9 @@ def _content(run: Run) -> dict[str, Any]:
     order = [claim.name for claim in claims.claims] if claims else []
     claimed = sorted((e for e in entries if e.claim), key=lambda e: order.index(trial_name(e.row)))
     chart = chart_of(run, floor, entries) if floor else None
+    facts = facts_of(run) | {"run": f"{run.folder.name} ({state_of(run)})"}
     return {
-        "facts": facts_of(run) | ({"falsifiers": f"took {took}"} if took else {}),
+        "facts": facts | ({"falsifiers": f"took {took}"} if took else {}),
         "state": state_of(run),
         "warning": whence(task) if task.reported else "",
         "whence": whence(task),

@@ -4,88 +4,18 @@ Sizes are in pixels of the picture, scores in the unit of the task's metric.
 """
 
 import math
-import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 from xml.sax.saxutils import escape
 
+from autoresearch.chart import Chart, Mark, best_so_far, bounds, found_at
 from autoresearch.shapes import element, emblem, label, path, shape, ticks
 
-Kind = Literal["improved", "maintained", "declined", "failed", "unfinished"]
 LETTER = 6.3  # width of a letter of a label, at most, on average
 LINE = 14  # height of a line of labels
+CLOSE = 12  # how near a label may come to a mark that is not its own
 STRIP = 26  # height of the strip below the axis for what has no score
 LABELLED = 12  # claims with their whole names; of more only the numbers are written
 Box = tuple[float, float, float, float]  # left, top, right, bottom
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One idea. `score` is None where there is none, `interval` where it has none; `said` is its tooltip
-    and `claim` what became of its gain, "" where it claims none (yet)."""
-
-    place: str  # "0.3": the round and the number in it
-    slug: str
-    kind: Kind
-    score: float | None
-    interval: tuple[float, float] | None
-    claim: Literal["stands", "refuted", ""]
-    said: str
-
-    @property
-    def round(self) -> str:
-        return self.place.partition(".")[0]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """What is drawn. `better` is 1 where a larger score is better, -1 where a smaller one is; `gain` the
-    smallest that could be found and `control` the score that the control arm reached, where there are any."""
-
-    metric: str
-    better: int
-    baseline: float
-    deviation: float | None
-    gain: float | None
-    control: float | None
-    marks: tuple[Mark, ...]
-    warning: str = ""  # what the scores are worth, where that has to be said
-
-
-def best_so_far(chart: Chart) -> list[float]:
-    """After each idea: the best score until then, of the baseline and of what improved and is not refuted."""
-    best, found = chart.baseline, []
-    for mark in chart.marks:
-        if mark.kind == "improved" and mark.claim != "refuted" and mark.score is not None:
-            best = max(best, mark.score, key=lambda score: score * chart.better)
-        found.append(best)
-    return found
-
-
-def found_at(chart: Chart) -> float | None:
-    """The score from which a gain would be found."""
-    return None if chart.gain is None else chart.baseline + chart.better * chart.gain
-
-
-def bounds(chart: Chart) -> tuple[float, float]:
-    """What the axis shows: the baseline, the control arm and all that improved; of other scores, of intervals
-    and of the least gain what is not so far away that it would hide their differences."""
-    around = chart.deviation or 0.0
-    must = [chart.baseline - around, chart.baseline + around]
-    must += [] if chart.control is None else [chart.control]
-    scores = [mark.score for mark in chart.marks if mark.score is not None]
-    must += [m.score for m in chart.marks if m.score is not None and m.kind == "improved"]
-    low, high = min(must), max(must)
-    usual = statistics.median(abs(score - chart.baseline) for score in scores) if scores else 0.0
-    reach = max(1.5 * (high - low), 4 * usual)
-    may = [*scores, *(end for mark in chart.marks for end in mark.interval or ())]
-    near = [value for value in may if low - reach <= value <= high + reach]
-    found, reach = found_at(chart), max(high - low, 8 * around)
-    near += [] if found is None or not low - reach <= found <= high + reach else [found]
-    low, high = min([low, *near]), max([high, *near])
-    pad = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - pad, high + pad
 
 
 def draw(chart: Chart, width: int) -> str:
@@ -108,7 +38,11 @@ class _Drawing:
         count = len(chart.marks)
         self.step = (self.right - self.left) / max(1, count)
         self.size = min(5.0, max(2.0, 0.35 * self.step))
-        self.taken: list[Box] = [self._box(number) for number in range(count)]
+        self.interval = "interval" if self.size > 2.5 else "interval crowded"
+        self.marks = [self._box(number) for number in range(count)]
+        self.taken: list[Box] = [
+            (0.0, 0.0, LETTER * (len(chart.metric) + 18), 18.0)
+        ]  # the axis' name
 
     def x(self, number: int) -> float:
         return self.left + (number + 0.5) * self.step
@@ -136,15 +70,18 @@ class _Drawing:
     def _box(self, number: int) -> Box:
         mark, x = self.chart.marks[number], self.x(number)
         high, low = self._ends(mark)
-        return x - self.size, high - self.size, x + self.size, low + self.size
+        room = (
+            self.size + 6
+        )  # a label closer to another mark than to its own would be read as that one's
+        return x - room, high - self.size, x + room, low + self.size
 
     def whole(self) -> str:
         parts = [*self._grid(), *self._lines()]
-        parts += [self._mark(number) for number in range(len(self.chart.marks))]
+        marks = range(len(self.chart.marks))
+        parts += [
+            self._mark(n) for n in sorted(marks, key=lambda n: self.chart.marks[n].claim != "")
+        ]
         parts += [*self._labels(), *self._margin()]
-        if not self.chart.marks:
-            middle = (self.left + self.right) / 2
-            parts.append(label("no idea yet", middle, self.top + 2 * LINE, "middle"))
         said = f"{self.chart.metric} of {len(self.chart.marks)} ideas, beside the baseline"
         return element(
             "svg", "".join(parts), xmlns="http://www.w3.org/2000/svg", role="group",
@@ -236,7 +173,7 @@ class _Drawing:
         parts = [element("title", escape(mark.said))]
         if mark.interval and mark.score is not None:
             high, low = self._ends(mark)
-            parts.append(path("interval", f"M{x:.1f} {high:.1f}V{low:.1f}"))
+            parts.append(path(self.interval, f"M{x:.1f} {high:.1f}V{low:.1f}"))
         parts += [shape(mark.kind, x, y, self.size), emblem(mark.claim, x, y, self.size)]
         way = 0 if mark.score is None else self.beyond(mark.score)
         if way:  # an arrow head: it is farther away
@@ -274,7 +211,7 @@ class _Drawing:
             spots += [(x - wide / 2, low + away + 9), (x - wide, high - away), (x, high - away)]
             for left, base in spots:
                 box = (left, base - 10, left + wide, base + 3)
-                if self._is_free(box, lines):
+                if self._is_free(box, [*lines, *self._near(number)]):
                     self.taken.append(box)
                     return label(text, left, base, class_=f"name {kind}")
         return ""
@@ -286,15 +223,18 @@ class _Drawing:
         levels += [(self.x(n) - self.step, y, self.x(n)) for n, y in enumerate(bests)]
         return [(left, y - 1, right, y + 1) for left, y, right in levels]
 
-    def _is_free(self, box: Box, lines: list[Box]) -> bool:
+    def _near(self, number: int) -> list[Box]:
+        """Where a label of that mark cannot be: on a mark, or so close to another one as to be taken for its."""
+        others = (box for n, box in enumerate(self.marks) if n != number)
+        return [
+            self.marks[number],
+            *((left - CLOSE, top, right + CLOSE, bottom) for left, top, right, bottom in others),
+        ]
+
+    def _is_free(self, box: Box, others: list[Box]) -> bool:
         left, top, right, bottom = box
-        inside = left >= self.left and right <= self.right
-        return (
-            inside
-            and top >= self.top
-            and bottom <= self.bottom
-            and not any(
-                a < right and c > left and b < bottom and d > top
-                for a, b, c, d in [*self.taken, *lines]
-            )
+        inside = left >= self.left and right <= self.right and top >= 6 and bottom <= self.bottom
+        others = [*self.taken, *others]
+        return inside and not any(
+            a < right and c > left and b < bottom and d > top for a, b, c, d in others
         )

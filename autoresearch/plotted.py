@@ -1,8 +1,8 @@
 """What of a run its picture shows, and the words that go with it."""
 
+from autoresearch.chart import Chart, Kind, Mark, best_so_far, bounds, found_at
 from autoresearch.claimed import Entry
 from autoresearch.falsify.control import Reached
-from autoresearch.picture import Chart, Kind, Mark, bounds, found_at
 from autoresearch.records import Direction, Floor, Task
 from autoresearch.report import number, printable, state_of, task_of, whence
 from autoresearch.shapes import sample, swatch
@@ -92,15 +92,22 @@ def _legend_of_lines(chart: Chart, floor: Floor, run: Run) -> list[tuple[str, st
         low, high = bounds(chart)
         said += "" if low <= level <= high else ", beyond the picture"
         found.append((sample("found"), said))
+    return [*found, *_legend_of_best(chart, run), *_legend_of_control(chart, run)]
+
+
+def _legend_of_best(chart: Chart, run: Run) -> list[tuple[str, str]]:
+    if best_so_far(chart)[-1:] in ([], [chart.baseline]):
+        return []
     unless = " and are not refuted" if state_of(run) == "finished" else ""
-    said = f"best so far on {'validation' if not chart.warning else 'what is reported'}, of ideas that improved{unless}"
-    found.append((sample("best"), said))
+    where = "what is reported" if chart.warning else "validation"
+    return [(sample("best"), f"best so far on {where}, of ideas that improved{unless}")]
+
+
+def _legend_of_control(chart: Chart, run: Run) -> list[tuple[str, str]]:
     reached = _reached(run)
-    if reached is not None:
-        best = (
-            "improved on nothing" if chart.control is None else f"reached {number(chart.control)}"
-        )
-        named = f" ({reached.slug})" if reached.slug else ""
-        words = f"the control arm, blind search with {reached.ideas} ideas, {best}{named}"
-        found.append((sample("control"), words))
-    return found
+    if reached is None:
+        return []
+    best = "improved on nothing" if chart.control is None else f"reached {number(chart.control)}"
+    named = f" ({reached.slug})" if reached.slug else ""
+    words = f"the control arm, blind search with {reached.ideas} ideas, {best}{named}"
+    return [(sample("control"), words)]

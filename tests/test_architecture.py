@@ -19,7 +19,7 @@ LAYERS = [
     {"plotted"},
     {"claimed", "falsify"},
     {"picture"},
-    {"report", "shapes", "think", "practice", "feedback"},
+    {"report", "shapes", "chart", "think", "practice", "feedback"},
     {"briefing"},
     {"harness"},
     {"offline", "routing", "papers", "workspace", "reported", "foreign"},
@@ -120,7 +120,7 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
 
 def test_there_are_not_too_many_modules() -> None:
-    assert len(MODULES) <= 165  # docs/decisions/0002
+    assert len(MODULES) <= 166  # docs/decisions/0002
 
 
 @pytest.mark.parametrize(
