@@ -1,13 +1,10 @@
 """What a finished run claims, as a person reads it: what stands, what was refuted and by what."""
 
-import os
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from autoresearch.chart import Kind
-from autoresearch.records import Claim, Claims, Cost, Execution, Idea, Lesson, Trial
+from autoresearch.records import Claim, Claims, Cost, Idea, Lesson, Trial
 from autoresearch.report import Row, floor_of_run, model_name, number, plain, rows_of, task_of
 from autoresearch.store import Run, read
 
@@ -65,21 +62,17 @@ def _took(run: Run) -> list[str]:
 
 
 def falsifiers_line(run: Run) -> str:
-    """How much of the seconds that the run's experiments took went into refuting gains, from claims.json and
-    every execution on disk; "" where nothing was run for that."""
+    """How much of the seconds that the run's experiments took went into refuting gains, from claims.json; ""
+    where nothing was run for that."""
     claims = claims_of(run)
-    costs = [] if claims is None else [each.cost for c in claims.claims for each in c.evidence]
-    tests = _sum([claims.shared, *costs]) if claims is not None else Cost()
+    if claims is None or claims.everything.experiments == 0:
+        return ""
+    tests = _sum([claims.shared, *(each.cost for c in claims.claims for each in c.evidence)])
     if tests.experiments == 0:
         return ""
-    everything, control = run.folder, run.folder / "falsify" / "control"
-    whole = _sum(_costs(everything))
-    line = f"{_shares(tests, whole)} of all experiments"
-    return (
-        f"{line}; the control arm {_shares(_sum(_costs(control)), whole)}"
-        if control.is_dir()
-        else line
-    )
+    line = f"{_shares(tests, claims.everything)} of all experiments"
+    control = _shares(claims.control, claims.everything)
+    return f"{line}; the control arm {control}" if claims.control.experiments else line
 
 
 def _shares(part: Cost, whole: Cost) -> str:
@@ -93,26 +86,12 @@ def _shares(part: Cost, whole: Cost) -> str:
     return f"{wall} and {cpu}"
 
 
-def _sum(costs: Iterable[Cost]) -> Cost:
-    found = list(costs)
+def _sum(costs: list[Cost]) -> Cost:
     return Cost(
-        experiments=sum(each.experiments for each in found),
-        seconds=sum(each.seconds for each in found),
-        cpu_seconds=sum(each.cpu_seconds for each in found),
+        experiments=sum(each.experiments for each in costs),
+        seconds=sum(each.seconds for each in costs),
+        cpu_seconds=sum(each.cpu_seconds for each in costs),
     )
-
-
-def _costs(folder: Path) -> Iterator[Cost]:
-    """Of every experiment below a folder. What experiments have left is not looked into: anything may be
-    there, under any name."""
-    for place, folders, names in os.walk(folder):
-        kept = [name for name in folders if not name.startswith(".") and not name.endswith("-out")]
-        folders[:] = [name for name in kept if name not in ("code.git", "trees", "data", "task")]
-        for name in names:
-            if name.endswith(("-run.json", "-smoke.json")):
-                ran = read(Path(place) / name, Execution)
-                cpu = ran.cpu_seconds or ran.seconds
-                yield Cost(experiments=1, seconds=ran.seconds, cpu_seconds=cpu)
 
 
 def _table(claims: list[Claim]) -> "Table":

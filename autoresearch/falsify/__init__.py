@@ -22,4 +22,5 @@ def make_claims(lab: Lab, memory: tuple[Lesson, ...]) -> Claims:
     opinions = [opinion_of(lab, lesson) for lesson in improved]
     claims = open_seal(lab, list(zip(improved, found, opinions, strict=True)))
     grounds.close()
-    return Claims(claims=claims, shared=grounds.cost())
+    shared, control, everything = grounds.cost(), grounds.control_cost(), grounds.run_cost()
+    return Claims(claims=claims, shared=shared, control=control, everything=everything)
