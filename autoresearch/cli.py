@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from autoresearch.campaigncli import campaign
-from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded, RunFailed
-from autoresearch.runcli import Budgets, RunName, RunsFolder, find, reproduce, stop_on_interrupt
+from autoresearch.errors import AutoresearchError, BadInput
+from autoresearch.runcli import Budgets, RunName, RunsFolder, find, reproduce
 from autoresearch.taskcli import Assignments, Data, Direction, Metric, task_app
 
 if TYPE_CHECKING:
     from autoresearch.config import Settings
-    from autoresearch.store import Run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,6 +73,7 @@ def run(
     from autoresearch.assembly import start
     from autoresearch.buildlog import building
     from autoresearch.replayed import recorded_defaults
+    from autoresearch.session import work
 
     options = {
         "topic": topic, "task": task, "data": _text(data), "metric": metric, "direction": direction,
@@ -84,7 +84,7 @@ def run(
     }  # fmt: skip
     settings = _settings(options, assignments)
     settings = _settings(options, assignments, recorded_defaults(settings))
-    _work(start(settings, partial(building, _console())))
+    work(start(settings, partial(building, _console())), _console())
 
 
 @app.command()
@@ -94,7 +94,9 @@ def resume(
     runs: RunsFolder = None,
 ) -> None:
     """Go on with a run where it stopped; nothing recorded is done or paid again."""
-    _work(find(name, runs), budget or [])
+    from autoresearch.session import work
+
+    work(find(name, runs), _console(), budget or [])
 
 
 @app.command()
@@ -130,6 +132,17 @@ def show(
 
 
 app.command()(reproduce)
+
+
+@app.command()
+def report(
+    name: RunName,
+    runs: RunsFolder = None,
+) -> None:
+    """Write a run as one page for a browser, report.html in its folder, and print where it is."""
+    from autoresearch.page import write_page
+
+    typer.echo(write_page(find(name, runs)))
 
 
 @app.command("list")
@@ -181,40 +194,6 @@ def models(
     _console().print(table)
     if not works:
         raise typer.Exit(1)
-
-
-def _work(found: "Run", budget: Sequence[str] = ()) -> None:
-    """Run or resume, with the progress on screen, under the run's lock. When a budget ends, what was
-    measured is shown before the error."""
-    from autoresearch.assembly import extend_budget, open_lab
-    from autoresearch.buildlog import building
-    from autoresearch.display import summary, watching
-    from autoresearch.loop import research
-    from autoresearch.sandbox.probe import described
-
-    console = _console()
-    with found.locked():
-        stop_on_interrupt(f"autoresearch resume {found.folder}")
-        extend_budget(found, budget)
-        lab = open_lab(found, found.settings.parallel, partial(building, console))
-        console.print(f"run {found.folder}", highlight=False)
-        console.print(f"sandbox: {described(lab.sandbox.name)}", highlight=False)
-        if "recognised" in found.manifest:
-            console.print(f"task: {found.manifest['recognised']}", highlight=False)
-        ended = None
-        try:
-            with watching(found, console):
-                research(lab)
-        except BudgetEnded as error:
-            ended = error
-        except RunFailed as error:
-            error.args = (f"{error} [autoresearch resume {found.folder.name}]",)
-            raise
-        finally:
-            lab.close()
-    summary(found, console)
-    if ended is not None:
-        raise ended
 
 
 def _settings(

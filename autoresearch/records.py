@@ -517,7 +517,10 @@ class Claims(Record):
     """What a finished run claims; its file marks the run as finished.
 
     `shared` is what the baseline took for all claims: each claim's own costs are in its evidence.
+    `control` is what the control arm took, `everything` all experiments of the run, these too.
     """
 
     claims: tuple[Claim, ...]
     shared: Cost = Cost()
+    control: Cost = Cost()
+    everything: Cost = Cost()

@@ -1,8 +1,5 @@
 """What commands on a run share, and the one that reproduces an idea."""
 
-import os
-import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -41,20 +38,6 @@ def find(name: str, runs: Path | None) -> "Run":
     return Run(find_run(name, load_settings(Path(), options).runs))
 
 
-def stop_on_interrupt(again: str) -> None:
-    """Ctrl-C and SIGTERM end the process at once; `again` is the command that goes on. What is recorded
-    is on disk; sandboxes end with their orchestrator."""
-
-    def stop(number: int, _frame: object) -> None:
-        sys.stdout.flush()
-        show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""
-        os.write(2, f"{show_cursor}\nstopped; go on with: {again}\n".encode())
-        os._exit(128 + number)
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-
-
 def reproduce(
     name: RunName,
     idea: Annotated[str, typer.Argument(metavar="IDEA", help="An idea's slug or its number, such as 0.3.")],
@@ -70,6 +53,7 @@ def reproduce(
     from autoresearch.detail import find_row
     from autoresearch.reproduced import reproduction_part
     from autoresearch.reproduction import lesson_of, open_reproduction
+    from autoresearch.session import stop_on_interrupt
 
     found, console = find(name, runs), Console(stderr=as_json, highlight=False)
     lesson = lesson_of(find_row(found, idea))

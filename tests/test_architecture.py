@@ -13,6 +13,7 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"taskcli", "runcli", "campaigncli"},
+    {"session"},
     {"campaign"},
     {"cleaning", "doctor", "taskcheck", "newtask"},
     {"assembly", "scorercheck", "formscheck", "noisecheck", "smokecheck", "adoption"},
@@ -27,10 +28,12 @@ LAYERS = [
         "detail",
         "buildlog",
         "reproduction",
+        "page",
     },
+    {"plotted"},
     {"claimed", "falsify"},
-    {"reproduced"},
-    {"report", "think", "practice", "feedback"},
+    {"picture", "reproduced"},
+    {"report", "shapes", "chart", "think", "practice", "feedback"},
     {"briefing", "samedata"},
     {"harness"},
     {"offline", "routing", "papers", "workspace", "reported", "foreign"},
@@ -69,7 +72,7 @@ DOORS = {
     "arxiv": {"papers"},
     "urllib3": {"papers", "sandbox"},
     "typer": {"cli", "taskcli", "runcli", "campaigncli"},
-    "jinja2": {"prompts"},
+    "jinja2": {"prompts", "page"},
     "json_repair": {"answers"},
     "tokenizers": {"think"},
     "tomli_w": {"store", "foreign"},
@@ -131,7 +134,7 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
 
 def test_there_are_not_too_many_modules() -> None:
-    assert len(MODULES) <= 185  # docs/decisions/0002
+    assert len(MODULES) <= 195  # docs/decisions/0002
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ def make_claims(lab: Lab, memory: tuple[Lesson, ...]) -> Claims:
     tried += refute(grounds, combine(lab, standing, memory))
     claims = open_seal(lab, tried)
     grounds.close()
-    return Claims(claims=claims, shared=grounds.cost())
+    shared, control, everything = grounds.cost(), grounds.control_cost(), grounds.run_cost()
+    return Claims(claims=claims, shared=shared, control=control, everything=everything)
 
 
 def refute(grounds: Grounds, lessons: tuple[Lesson, ...]) -> list[Tried]:
