@@ -6,36 +6,46 @@ Everything that can be refused is refused before the run directory exists.
 import importlib.metadata
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from autoresearch.budgets import Budget, budget_of
-from autoresearch.cassette import Recording, open_recording, search_files
+from autoresearch.carried import carried_in
+from autoresearch.carrying import Ground, Luggage, pack, packed
+from autoresearch.cassette import Recording
 from autoresearch.catalog import context_of
-from autoresearch.config import CODE_SHOWN, ModelSettings, Settings, load_task
+from autoresearch.config import CODE_SHOWN, Carry, ModelSettings, Settings, load_task
 from autoresearch.errors import BadInput
 from autoresearch.foreign import Opened, measured, open_task
 from autoresearch.harness import Lab
 from autoresearch.journal import Recorded, Replay
 from autoresearch.ledger import Ledger, Price
-from autoresearch.llm import Model
+from autoresearch.llm import Model, Nobody
 from autoresearch.metering import Meter, MeteredSandbox
 from autoresearch.offline import Offline
-from autoresearch.papers import open_library
+from autoresearch.papers import NoPapers, open_library
 from autoresearch.prices import freeze, parse_price, price_list, thaw
 from autoresearch.prompts import Prompts, shipped
 from autoresearch.redaction import redactor
 from autoresearch.remembered import COPY, Remembered, recall
+from autoresearch.replayed import (
+    as_told,
+    facts_of,
+    recorded_run,
+    take_searches,
+)
 from autoresearch.roles import ROLES, Role
 from autoresearch.routing import Router, chain_of, check_models, open_model
 from autoresearch.sandbox import Environment, Watch, show_nothing
-from autoresearch.sandbox.shelf import cache_folder
 from autoresearch.store import Run, create_run, digest, write
 from autoresearch.walls import (
     check_same_environment,
     check_same_sandbox,
     check_trust,
+    environment_hash,
     kind_of,
     needs_provider,
     open_sandbox,
@@ -43,31 +53,34 @@ from autoresearch.walls import (
 )
 from autoresearch.workspace import Workspace
 
+Packing = Callable[[Ground], Luggage | None]
 
-def start(settings: Settings, watch: Watch = show_nothing) -> Run:
+
+def start(
+    settings: Settings,
+    watch: Watch = show_nothing,
+    earlier: Sequence[Run] = (),
+    carry: Carry = Carry(),  # noqa: B008 (frozen)
+    entry: str = "",
+) -> Run:
     """A new run directory for these settings, or an error before anything is made. `watch` shows the
-    log of an environment while it is built."""
+    log of an environment while it is built; `entry` is whose run it is in a campaign.
+
+    What `carry` says is taken over from `earlier` runs of the same task, whose directories are then not
+    needed any more; a replay takes over what the recorded run did.
+    """
     with open_task(settings, shipped("sandboxes")) as opened:
-        return _start(settings, opened, watch)
+        return _start(settings, opened, watch, partial(pack, earlier, carry), entry)
 
 
-def _start(settings: Settings, opened: Opened, watch: Watch) -> Run:
+def _start(settings: Settings, opened: Opened, watch: Watch, packing: Packing, entry: str) -> Run:
     task = load_task(opened.folder)
     topic = settings.topic.strip() or task.topic.strip()
     if not topic:
         raise BadInput(f"no topic: give one after `run`, or set topic in {task.folder}/task.toml")
     if shutil.which("git") is None:
         raise BadInput("git is not installed: every attempt is a commit; install it")
-    prompts = Prompts(settings.prompts)
-    Budget.parse(settings.budget)
-    if settings.model.price is not None:
-        parse_price(settings.model.price)
-    check_trust(settings)
-    prices: dict[str, Price] = {}
-    if needs_provider(settings.model.name):
-        check_models(settings.model)
-        prices = price_list(settings.model)
-    _check_folders(settings)
+    prompts, prices = Prompts(settings.prompts), _checked(settings)
     sandbox = open_sandbox(settings, watch=watch)
     sandbox.check(task.limits)  # before the minutes that an environment may take
     environment = sandbox.environment(opened.folder)
@@ -84,13 +97,32 @@ def _start(settings: Settings, opened: Opened, watch: Watch) -> Run:
         update={"topic": topic, "task": str(opened.source), "sandbox": kind, **_resolved(settings)}
     )
     recorded = recorded_run(settings)
-    facts |= _facts_of(recorded) if recorded else {}
+    facts |= (facts_of(recorded) if recorded else {}) | ({"entry": entry} if entry else {})
     files = _files(environment) | _repairs(settings, recorded)
-    run = create_run(frozen, opened.folder, facts, files)
+    ground = Ground.of(opened.folder, facts["sandbox"], frozen)
+    luggage = packed(recorded.folder) if recorded else packing(ground)
+    facts |= {"carried": str(luggage.parcel)} if luggage else {}
+    run = create_run(frozen, opened.folder, facts, files, luggage.unpack if luggage else None)
     if recorded is not None:
-        _take_searches(recorded, run.folder)
+        take_searches(recorded, run.folder)
+    for remark in luggage.remarks if luggage else ():
+        run.note(remark)
     opened.tell(run)
     return run
+
+
+def _checked(settings: Settings) -> dict[str, Price]:
+    """What the models cost. Refuses what is wrong with the settings before anything is built."""
+    Budget.parse(settings.budget)
+    if settings.model.price is not None:
+        parse_price(settings.model.price)
+    check_trust(settings)
+    prices: dict[str, Price] = {}
+    if needs_provider(settings.model.name):
+        check_models(settings.model)
+        prices = price_list(settings.model)
+    _check_folders(settings)
+    return prices
 
 
 def _files(environment: Environment) -> dict[str, str]:
@@ -138,23 +170,46 @@ def open_lab(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:
     """
     settings = run.settings
     ledger = Ledger(run.folder / "ledger.jsonl", budget_of(run))
+    bench = _open_bench(run, ledger, ahead, watch)
+    return replace(
+        bench,
+        model=Recorded(_choose_model(run, ledger), run.folder / "calls.jsonl"),
+        library=open_library(settings, run.folder.parent / ".papers", run.note),
+        environment=as_told(bench.environment, run),
+        prompts=Prompts(settings.prompts),
+    )
+
+
+def open_bench(run: Run, ahead: int = 0, watch: Watch = show_nothing) -> Lab:
+    """The lab of a run without a model and papers: all that running its experiments again takes.
+
+    Raises NotTheSame where they would run in something else than the run's did.
+    """
+    return _open_bench(run, Ledger(run.folder / "ledger.jsonl", budget_of(run)), ahead, watch)
+
+
+def _open_bench(run: Run, ledger: Ledger, ahead: int, watch: Watch) -> Lab:
+    settings = run.settings
     sandbox = MeteredSandbox(open_sandbox(settings, ahead, run.note, watch), ledger)
     task = load_task(run.task_folder)
     sandbox.check(task.limits)
     environment = sandbox.environment(run.task_folder)
     check_same_sandbox(run, sandbox)
     check_same_environment(run, environment)
+    carried = carried_in(run.folder)
     return Lab(
         settings=settings,
         task=task.model_copy(update={"name": run.task_name}),
-        model=Recorded(_choose_model(run, ledger), run.folder / "calls.jsonl"),
-        library=open_library(settings, run.folder.parent / ".papers", run.note),
+        model=Nobody(),
+        library=NoPapers(),
         sandbox=sandbox,
-        environment=_as_told(environment, run),
+        environment=environment,
         workspace=Workspace(run.folder / "code.git", run.folder / "trees", run.created),
-        prompts=Prompts(settings.prompts),
+        prompts=Prompts(),
         desk=run.desk,
         note=run.note,
+        carried=tuple(each.lesson for each in carried.lessons) if carried else (),
+        environment_hash=environment_hash(run),
     )
 
 
@@ -181,60 +236,6 @@ def _choose_model(run: Run, ledger: Ledger) -> Model:
         return open_model(asked, run.note, Meter(ledger, prices[name]))
 
     return Router(settings.model, make, run.note)
-
-
-def recorded_run(settings: Settings) -> Recording | None:
-    """The run or cassette that `--model replay:NAME` names; None for any other model."""
-    if not settings.model.name.startswith("replay:"):
-        return None
-    name = settings.model.name.removeprefix("replay:")
-    return open_recording(name, settings.runs, cache_folder(settings.sandbox) / "cassettes")
-
-
-def recorded_defaults(settings: Settings) -> dict[str, Any]:
-    """What a replay takes over from the recorded run where the user says nothing else."""
-    recorded = recorded_run(settings)
-    if recorded is None:
-        return {}
-    # What holds generated code is for whoever runs it to say, not for the recording.
-    kept = {key: value for key, value in recorded.settings.items() if key != "sandbox"}
-    return {**kept, "task": str(recorded.folder / "task")}
-
-
-def _facts_of(recorded: Recording) -> dict[str, Any]:
-    """What the run.toml of a replay keeps of the recorded run."""
-    told = {"python": recorded.python, "packages": list(recorded.packages)}
-    return {
-        "task": recorded.task_name,
-        "origin": recorded.origin,
-        **({"told": told} if recorded.python else {}),
-    }
-
-
-def _as_told(environment: Environment, run: Run) -> Environment:
-    """A replay tells its model of the versions that the recorded run told it of: its questions are
-    then the same on another machine. Where they differ here, the run's notes say so."""
-    told = run.manifest.get("told")
-    if told is None:
-        return environment
-    here = {f"Python {environment.python}", *environment.packages}
-    there = {f"Python {told['python']}", *told["packages"]}
-    if here != there:
-        run.note(
-            f"recorded with {', '.join(sorted(there - here))}; replayed with "
-            f"{', '.join(sorted(here - there))}; results may differ"
-        )
-    return environment.model_copy(
-        update={"python": told["python"], "packages": tuple(told["packages"])}
-    )
-
-
-def _take_searches(recorded: Recording, folder: Path) -> None:
-    """A replayed run asks no library: the recorded searches are its own steps, done already."""
-    for path in search_files(recorded.folder):
-        target = folder / path.relative_to(recorded.folder)
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(path, target)
 
 
 def _facts(prompts: Prompts) -> dict[str, Any]:

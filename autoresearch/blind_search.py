@@ -1,7 +1,9 @@
 """Which single changes to try next, from what earlier rounds showed: search without understanding."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from autoresearch.mutations import Mutation, mutations, subject_of
 from autoresearch.records import Idea, Lesson, Outcome
@@ -40,33 +42,64 @@ class _Memory:
     lessons: tuple[Lesson, ...]
 
     def of(self, mutation: Mutation) -> list[Lesson]:
-        return [lesson for lesson in self.lessons if is_from(lesson.idea.slug, mutation.slug)]
+        return [
+            lesson for slug in self._slugs_from(mutation.slug) for lesson in self._by_slug[slug]
+        ]
 
-    def worked(self, lesson: Lesson) -> bool:
-        """Improved, and further than the improved idea that it started from."""
-        verdict, gain = lesson.verdict, lesson.verdict.over_parent
-        if gain is None:
-            before = [x.verdict.effect for x in self.lessons if x.idea.slug == lesson.idea.parent]
-            gain = (verdict.effect or 0.0) - max((effect or 0.0 for effect in before), default=0.0)
-        return verdict.outcome is Outcome.improved and gain > 0
+    @cached_property
+    def _by_slug(self) -> dict[str, list[Lesson]]:
+        found: dict[str, list[Lesson]] = {}
+        for lesson in self.lessons:
+            found.setdefault(lesson.idea.slug, []).append(lesson)
+        return found
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self._by_slug)
+
+    def _slugs_from(self, mutation: str) -> list[str]:
+        """Those that `is_from` takes: they lie side by side in the order of slugs."""
+        first, last = (bisect_left(self._sorted, mutation + end) for end in ("-", "-\x7f"))
+        same = [mutation] if mutation in self._by_slug else []
+        return [*same, *self._sorted[first:last]]
+
+    @cached_property
+    def worked(self) -> set[str]:
+        """The slugs of what improved, and further than the improved idea that it started from."""
+        good = [each for each in self.lessons if each.verdict.outcome is Outcome.improved]
+        return {lesson.idea.slug for lesson in good if self._gain(lesson) > 0}
+
+    def _gain(self, lesson: Lesson) -> float:
+        if lesson.verdict.over_parent is not None:
+            return lesson.verdict.over_parent
+        before = [
+            each.verdict.effect or 0.0 for each in self._by_slug.get(lesson.idea.parent or "", ())
+        ]
+        return (lesson.verdict.effect or 0.0) - max(before, default=0.0)
+
+    @cached_property
+    def subjects(self) -> set[str]:
+        """What the changes that worked were about."""
+        return {_subject(slug) for slug in self.worked}
 
     def parents(self, sources: Sources) -> list[str]:
         """The ideas to start from, in the order given."""
-        worked = {lesson.idea.slug for lesson in self.lessons if self.worked(lesson)}
-        return [slug for slug in sources if slug in worked]
+        return [slug for slug in sources if slug in self.worked]
 
     def allows(self, mutation: Mutation, parent: str | None) -> bool:
-        """Not tried from here before, and without a bad outcome from anywhere."""
+        """Not tried from here before, and without a bad outcome from anywhere. What improved in an earlier
+        run and has no code here may be tried again: it was not confirmed, or on other ground."""
         return all(
-            self.worked(lesson) and lesson.idea.parent != parent for lesson in self.of(mutation)
+            lesson.idea.slug in self.worked
+            and (lesson.idea.parent != parent or lesson.commit is None)
+            for lesson in self.of(mutation)
         )
 
     def bonus(self, mutation: Mutation, parent: str | None) -> int:
         """What extends or combines changes that worked comes before anything untried."""
-        subjects = {_subject(lesson.idea.slug) for lesson in self.lessons if self.worked(lesson)}
         extends = parent is not None and _subject(parent) == mutation.subject
         combines = bool(self.of(mutation))
-        return 3 * (extends or combines) + (mutation.subject in subjects)
+        return 3 * (extends or combines) + (mutation.subject in self.subjects)
 
 
 _AFTER = "-after-"

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, StringConstraints, ValidationError
 
+from autoresearch.carried import FILE, Parcel, parcel_in
 from autoresearch.errors import BadInput, RecordError
 from autoresearch.journal import Call, call_key, read_calls
 from autoresearch.records import Agenda, Found, Lesson, Outcome, Record
@@ -81,6 +82,7 @@ class Cassette(Record):
     searches: dict[_Search, Found]
     calls: tuple[Call, ...]
     repairs: Remembered | None = None  # of earlier runs, that its models were told of
+    carried: Parcel | None = None  # what it took over from earlier runs
 
 
 # --- writing ------------------------------------------------------------------------------------
@@ -94,7 +96,8 @@ def write_cassette(run: Run, out: Path, origin: str = "") -> list[str]:
     no text, or `out` cannot be written.
     """
     redact = redactor(run.folder)
-    cassette = redact.everywhere(_collect(run, origin).model_dump(mode="json"))
+    nothing = set() if (run.folder / FILE).exists() else {"carried"}
+    cassette = redact.everywhere(_collect(run, origin).model_dump(mode="json", exclude=nothing))
     for call in cassette["calls"]:  # of the text as it now is: a replay redacts what it is asked
         call["key"] = call_key(call["where"], call["prompt"], call["text"])
     cassette["calls"].sort(key=lambda call: (call["where"], call["prompt"], call["key"]))
@@ -107,9 +110,8 @@ def write_cassette(run: Run, out: Path, origin: str = "") -> list[str]:
     if not (run.folder / "claims.json").exists():
         remarks.append("the run is not finished: a replay stops where it stopped")
     if run.settings.prompts is not None:
-        remarks.append(
-            "the run had prompts of its own: a replay needs them too (--set prompts=...)"
-        )
+        own = "the run had prompts of its own: a replay needs them too (--set prompts=...)"
+        remarks.append(own)
     return remarks
 
 
@@ -148,6 +150,7 @@ def _collect(run: Run, origin: str) -> Cassette:
         searches=dict(_searches(run.folder)),
         calls=calls,
         repairs=read(run.folder / COPY, Remembered) if (run.folder / COPY).exists() else None,
+        carried=parcel_in(run.folder),
     )
 
 
@@ -182,9 +185,8 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode()
     except UnicodeDecodeError:
-        raise BadInput(
-            f"{path} is not text, and a cassette holds only text: keep the run's folder instead"
-        ) from None
+        said = f"{path} is not text, and a cassette holds only text: keep the run's folder instead"
+        raise BadInput(said) from None
 
 
 def _searches(folder: Path) -> Iterator[tuple[str, Found]]:
@@ -230,10 +232,9 @@ def read_cassette(path: Path) -> Cassette:
             f"{problem} (it has no header); give one that `autoresearch cassette` made"
         )
     if header["format"] != FORMAT:
-        raise BadInput(
-            f"{path} has cassette format {header['format']!r:.20}, this version reads {FORMAT}: use "
-            f"autoresearch {header.get('version', 'of that time')!s:.20}"
-        )
+        has, made = f"{header['format']!r:.20}", f"{header.get('version', 'of that time')!s:.20}"
+        said = f"{path} has cassette format {has}, this version reads {FORMAT}: use autoresearch {made}"
+        raise BadInput(said)
     try:
         return Cassette.model_validate_json(text)
     except ValidationError as error:
@@ -289,6 +290,8 @@ def _unpack(cassette: Cassette, folder: Path) -> None:
         for name, text in files.items():
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
             (aside / name).write_text(text, newline="")
+        if cassette.carried:
+            cassette.carried.write_to(aside)
         aside.rename(folder)
     except OSError as error:
         if not folder.is_dir():  # else another process was faster

@@ -1,9 +1,12 @@
 """What a finished run claims, as a person reads it: what stands, what was refuted and by what."""
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from autoresearch.records import Claim, Claims
-from autoresearch.report import floor_of_run, model_name, number, plain, task_of
+from autoresearch.chart import Kind
+from autoresearch.records import Claim, Claims, Cost, Idea, Lesson, Trial
+from autoresearch.report import Row, floor_of_run, model_name, number, plain, rows_of, task_of
+from autoresearch.reproduced import claim_of, command_of
 from autoresearch.store import Run, read
 
 if TYPE_CHECKING:
@@ -18,21 +21,78 @@ MARKS = {
 }
 
 
-def claims_part(run: Run) -> "RenderableType | None":
-    """What a finished run ended with: test scores of what improved, and what that does not say."""
+NOTHING = "No idea improved on the baseline beyond noise; the test split was not opened."
+NOTHING_REPORTED = (
+    "No idea improved on the baseline beyond noise (self-reported; there is no sealed test)."
+)
+
+
+def claims_of(run: Run) -> Claims | None:
+    """What a finished run claims, the largest gain on the test split first; None while it is not finished."""
     path = run.folder / "claims.json"
     if not path.is_file():
         return None
-    claims = sorted(read(path, Claims).claims, key=lambda claim: -(claim.test_effect or 0.0))
+    found = read(path, Claims)
+    return found.model_copy(update={"claims": tuple(sorted(found.claims, key=_smallest_last))})
+
+
+def _smallest_last(claim: Claim) -> float:
+    return -((claim.verdict.effect if claim.self_reported else claim.test_effect) or 0.0)
+
+
+def claims_part(run: Run) -> "RenderableType | None":
+    """What a finished run ended with: test scores of what improved, and what that does not say."""
+    found = claims_of(run)
+    if found is None:
+        return None
+    claims = list(found.claims)
     if task_of(run).reported:
         return _self_reported(run, claims)
     if not claims:
-        return "\nNo idea improved on the baseline beyond noise; the test split was not opened."
+        return f"\n{NOTHING}"
     from rich.console import Group
 
     standing = [claim for claim in claims if not claim.refuted]
     first = _table(standing) if standing else "\nNo gain stands; the test split was not opened."
-    return Group(first, *_refuted(claims))
+    return Group(first, *_refuted(claims), *_took(run), _again(run, claims))
+
+
+def _took(run: Run) -> list[str]:
+    line = falsifiers_line(run)
+    return [f"\nfalsifiers took {line}"] if line else []
+
+
+def falsifiers_line(run: Run) -> str:
+    """How much of the seconds that the run's experiments took went into refuting gains, from claims.json; ""
+    where nothing was run for that."""
+    claims = claims_of(run)
+    if claims is None or claims.everything.experiments == 0:
+        return ""
+    tests = _sum([claims.shared, *(each.cost for c in claims.claims for each in c.evidence)])
+    if tests.experiments == 0:
+        return ""
+    line = f"{_shares(tests, claims.everything)} of all experiments"
+    control = _shares(claims.control, claims.everything)
+    return f"{line}; the control arm {control}" if claims.control.experiments else line
+
+
+def _shares(part: Cost, whole: Cost) -> str:
+    wall, cpu = (
+        f"{mine:.1f} of {all_of_it:.1f} {unit} ({100 * mine / max(all_of_it, 1e-9):.0f} %)"
+        for mine, all_of_it, unit in (
+            (part.seconds, whole.seconds, "s"),
+            (part.cpu_seconds, whole.cpu_seconds, "CPU-s"),
+        )
+    )
+    return f"{wall} and {cpu}"
+
+
+def _sum(costs: list[Cost]) -> Cost:
+    return Cost(
+        experiments=sum(each.experiments for each in costs),
+        seconds=sum(each.seconds for each in costs),
+        cpu_seconds=sum(each.cpu_seconds for each in costs),
+    )
 
 
 def _table(claims: list[Claim]) -> "Table":
@@ -62,14 +122,15 @@ def _untested(claims: list[Claim]) -> str:
 def _refuted(claims: list[Claim]) -> list[str]:
     lines = []
     for claim in (each for each in claims if each.refuted):
-        why = [
-            f"{each.falsifier}: {each.reason}"
-            for each in claim.evidence
-            if each.outcome == "refuted"
-        ]
-        said = "; ".join(why) or f"not {claim.refuted[0]} ({number(claim.test_effect)})"
-        lines.append(f"[red]refuted[/red] {plain(claim.slug)}: {plain(said)}")
+        lines.append(f"[red]refuted[/red] {plain(claim.slug)}: {plain(why_refuted(claim))}")
     return ["", *lines] if lines else []
+
+
+def why_refuted(claim: Claim) -> str:
+    """By what, and why; untrusted text."""
+    found = [each for each in claim.evidence if each.outcome == "refuted"]
+    why = "; ".join(f"{each.falsifier}: {each.reason}" for each in found)
+    return why or f"not {claim.refuted[0]} ({number(claim.test_effect)})"
 
 
 def _empty(title: str, what: str, columns: tuple[str, ...]) -> "Table":
@@ -90,25 +151,29 @@ def _self_reported(run: Run, claims: list[Claim]) -> "RenderableType":
 
     floor = floor_of_run(run)
     if not claims or floor is None:
-        return "\nNo idea improved on the baseline beyond noise (self-reported; there is no sealed test)."
+        return f"\n{NOTHING_REPORTED}"
     table = _empty(
         "Self-reported gains. No sealed test: the program's own figure",
         "self-reported",
         ("score", "baseline", "gain"),
     )
     standing = [each for each in claims if not each.refuted]
-    for claim in sorted(standing, key=lambda each: -(each.verdict.effect or 0.0)):
+    for claim in standing:
         scores = (number(claim.verdict.score), number(floor.mean))
         table.add_row(plain(claim.slug), *scores, f"{claim.verdict.effect or 0.0:+.4f}")
     table.caption = f"Unconfirmed. {_untested(standing or claims)}"
-    return Group(table, *_refuted(claims))
+    return Group(table, *_refuted(claims), *_took(run), _again(run, claims))
+
+
+def _again(run: Run, claims: list[Claim]) -> str:
+    """The command that runs a claim again, once for all of them."""
+    command = command_of(run, "IDEA" if len(claims) > 1 else claims[0].slug)
+    return f"\nRun the baseline and a claim again, on fresh seeds:\n{plain(command)}"
 
 
 def evidence_part(run: Run, name: str) -> list[str]:
     """All that tried to refute the claim of one trial, for its page; [] where it claims nothing."""
-    path = run.folder / "claims.json"
-    claims = read(path, Claims).claims if path.is_file() else ()
-    claim = next((each for each in claims if each.name == name), None)
+    claim = claim_of(run, name)
     if claim is None or not claim.evidence:
         return []
     lines = ["\n[bold]what tried to refute it[/bold]"]
@@ -124,6 +189,8 @@ def evidence_part(run: Run, name: str) -> list[str]:
     if claim.test_effect is not None:
         gap = f", {claim.gap:+.4f} less than on validation" if claim.gap is not None else ""
         lines.append(f"  sealed test split: gain {claim.test_effect:+.4f}{gap}")
+    if claim.environment is not None:
+        lines.append(f"  commit {claim.commit[:10]}, environment {claim.environment}")
     if claim.fidelity:
         said = claim.fidelity
         lines.append(
@@ -131,3 +198,54 @@ def evidence_part(run: Run, name: str) -> list[str]:
             f"{said.faithful}: {plain(said.reason)}"
         )
     return lines
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One idea of a run with what it claims; `trial` is read for claims only."""
+
+    row: Row
+    claim: Claim | None
+    trial: Trial | None
+
+    @property
+    def idea(self) -> Idea:
+        return self.row.idea
+
+    @property
+    def lesson(self) -> Lesson | None:
+        return self.row.lesson
+
+    @property
+    def place(self) -> str:
+        return f"{self.row.round}.{self.row.number}"
+
+    @property
+    def anchor(self) -> str:
+        return f"idea-{self.row.round}-{self.row.number}"
+
+    @property
+    def kind(self) -> Kind:
+        return self.lesson.verdict.outcome.value if self.lesson else "unfinished"
+
+    @property
+    def claim_state(self) -> Literal["stands", "refuted", ""]:
+        if self.claim is None:
+            return ""
+        return "refuted" if self.claim.refuted else "stands"
+
+
+def entries_of(run: Run) -> list[Entry]:
+    """Every idea of the run, in order, with what it claims."""
+    found = claims_of(run)
+    claims = {claim.name: claim for claim in found.claims} if found else {}
+    return [_entry(row, claims.get(trial_name(row))) for row in rows_of(run)]
+
+
+def _entry(row: Row, claim: Claim | None) -> Entry:
+    return Entry(row, claim, read(row.folder / "practice.json", Trial) if claim else None)
+
+
+def trial_name(row: Row) -> str:
+    """A trial's name in the records."""
+    return f"{row.folder.parent.name}/{row.folder.name}"

@@ -2,21 +2,21 @@
 
 import errno
 import os
-import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded, RunFailed
+from autoresearch.campaigncli import campaign
+from autoresearch.errors import AutoresearchError, BadInput
+from autoresearch.runcli import Budgets, RunName, RunsFolder, find, reproduce
 from autoresearch.taskcli import Assignments, Data, Direction, Metric, task_app
 
 if TYPE_CHECKING:
     from autoresearch.config import Settings
-    from autoresearch.store import Run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,16 +46,7 @@ def options(
 
 
 app.add_typer(task_app, name="task")
-
-Budgets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--budget", metavar="AMOUNT", help="The most to spend: 5usd, 3Mtok, 10gpuh, 2h; repeatable."
-    ),
-]
-RunsFolder = Annotated[
-    Path | None, typer.Option("--runs", help="Where runs are kept (default: runs).")
-]
+app.command()(campaign)
 
 
 @app.command()
@@ -79,8 +70,10 @@ def run(
     trust: Annotated[bool, typer.Option("--i-trust-generated-code", help="Allow --sandbox none with a language model.")] = False,
 ) -> None:  # fmt: skip
     """Start a run: one research topic, from papers to claims."""
-    from autoresearch.assembly import recorded_defaults, start
+    from autoresearch.assembly import start
     from autoresearch.buildlog import building
+    from autoresearch.replayed import recorded_defaults
+    from autoresearch.session import work
 
     options = {
         "topic": topic, "task": task, "data": _text(data), "metric": metric, "direction": direction,
@@ -91,56 +84,65 @@ def run(
     }  # fmt: skip
     settings = _settings(options, assignments)
     settings = _settings(options, assignments, recorded_defaults(settings))
-    _work(start(settings, partial(building, _console())))
+    work(start(settings, partial(building, _console())), _console())
 
 
 @app.command()
 def resume(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
+    name: RunName,
     budget: Budgets = None,
     runs: RunsFolder = None,
 ) -> None:
     """Go on with a run where it stopped; nothing recorded is done or paid again."""
-    _work(_find(name, runs), budget or [])
+    from autoresearch.session import work
+
+    work(find(name, runs), _console(), budget or [])
 
 
 @app.command()
 def cassette(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
+    name: RunName,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write, such as run.json.gz.")],
     runs: RunsFolder = None,
 ) -> None:  # fmt: skip
     """Write a run as one redacted file that `--model replay:OUT` runs again, without a provider."""
     from autoresearch.cassette import write_cassette
 
-    for remark in write_cassette(_find(name, runs), out):
+    for remark in write_cassette(find(name, runs), out):
         typer.echo(f"note: {remark}", err=True)
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
+    name: RunName,
     idea: Annotated[str | None, typer.Argument(help="An idea's slug or its number, such as 0.3.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All ideas of a long run, not only the best.")] = False,
     runs: RunsFolder = None,
 ) -> None:  # fmt: skip
     """Show a run's ideas with their verdicts, or one idea in full."""
-    from autoresearch.detail import idea_page
+    from autoresearch.detail import find_row, idea_page
     from autoresearch.display import SHOWN, summary
-    from autoresearch.report import rows_of
 
-    found, console = _find(name, runs), _console()
+    found, console = find(name, runs), _console()
     if idea is None:
         summary(found, console, sys.maxsize if everything else SHOWN)
         return
-    rows = rows_of(found)
-    chosen = [row for row in rows if idea in (row.idea.slug, f"{row.round}.{row.number}")]
-    if not chosen:
-        some = ", ".join(f"{row.round}.{row.number} {row.idea.slug}" for row in rows[:8])
-        more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
-        raise BadInput(f"no idea {idea!r} in {found.folder}; there are: {some or 'none yet'}{more}")
-    for part in idea_page(found, chosen[0]):
+    for part in idea_page(found, find_row(found, idea)):
         console.print(part)
+
+
+app.command()(reproduce)
+
+
+@app.command()
+def report(
+    name: RunName,
+    runs: RunsFolder = None,
+) -> None:
+    """Write a run as one page for a browser, report.html in its folder, and print where it is."""
+    from autoresearch.page import write_page
+
+    typer.echo(write_page(find(name, runs)))
 
 
 @app.command("list")
@@ -194,55 +196,6 @@ def models(
         raise typer.Exit(1)
 
 
-def _work(found: "Run", budget: Sequence[str] = ()) -> None:
-    """Run or resume, with the progress on screen, under the run's lock. When a budget ends, what was
-    measured is shown before the error."""
-    from autoresearch.assembly import extend_budget, open_lab
-    from autoresearch.buildlog import building
-    from autoresearch.display import summary, watching
-    from autoresearch.loop import research
-    from autoresearch.sandbox.probe import described
-
-    console = _console()
-    with found.locked():
-        _stop_on_interrupt(found)
-        extend_budget(found, budget)
-        lab = open_lab(found, found.settings.parallel, partial(building, console))
-        console.print(f"run {found.folder}", highlight=False)
-        console.print(f"sandbox: {described(lab.sandbox.name)}", highlight=False)
-        if "recognised" in found.manifest:
-            console.print(f"task: {found.manifest['recognised']}", highlight=False)
-        ended = None
-        try:
-            with watching(found, console):
-                research(lab)
-        except BudgetEnded as error:
-            ended = error
-        except RunFailed as error:
-            error.args = (f"{error} [autoresearch resume {found.folder.name}]",)
-            raise
-        finally:
-            lab.close()
-    summary(found, console)
-    if ended is not None:
-        raise ended
-
-
-def _stop_on_interrupt(found: "Run") -> None:
-    """Ctrl-C and SIGTERM end the process at once. What is recorded is on disk; sandboxes end with
-    their orchestrator."""
-
-    def stop(number: int, _frame: object) -> None:
-        sys.stdout.flush()
-        show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""
-        message = f"{show_cursor}\nstopped; go on with: autoresearch resume {found.folder}\n"
-        os.write(2, message.encode())
-        os._exit(128 + number)
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-
-
 def _settings(
     options: dict[str, Any],
     assignments: list[str] | None = None,
@@ -251,12 +204,6 @@ def _settings(
     from autoresearch.config import load_settings
 
     return load_settings(Path(), options, assignments or (), defaults or {})
-
-
-def _find(name: str, runs: Path | None) -> "Run":
-    from autoresearch.store import Run, find_run
-
-    return Run(find_run(name, _settings({"runs": _text(runs)}).runs))
 
 
 def _console() -> Any:

@@ -49,6 +49,16 @@ class FalsifySettings(Section):
     fidelity: bool = True  # ask the model whether a patch does what its idea says
 
 
+class Carry(Section):
+    """What a run takes over from earlier ones: `ideas` that did not improve, or were refuted, so that they are not
+    tried again; `lessons`, the analyses and reviews, and what improved but is no parent; so many of the best `claims`
+    as parents."""
+
+    lessons: bool = True
+    ideas: bool = True
+    claims: int = Field(default=5, ge=0, le=100)
+
+
 class SandboxSettings(Section):
     kind: Literal["docker", "local", "auto", "none"] = "docker"
     image: str = "python:3.11-slim"  # what docker environments are built from
@@ -74,9 +84,8 @@ class Settings(Section):
     alpha: float = Field(default=0.05, gt=0, lt=1)
     budget: tuple[str, ...] = ()  # "5usd", "3Mtok", "10gpuh", "2h": one of each at most
     runs: Path = Path("runs")
-    early_stop: bool = (
-        True  # end an idea's first run once what it reports is clearly behind the baseline
-    )
+    # End an idea's first run once what it reports is clearly behind the baseline.
+    early_stop: bool = True
     # What a repair is asked from: what bears on the failure ("structure"), or (the published arms) the whole
     # code with the plain traceback, structured by the model first ("unextracted") or not ("raw").
     debug: Literal["structure", "unextracted", "raw"] = "structure"
@@ -137,9 +146,7 @@ def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
 def _parse_assignment(assignment: str) -> tuple[str, Any]:
     key, separator, raw = assignment.partition("=")
     if not separator or not re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", key.strip()):
-        raise BadInput(
-            f"--set wants key=value (for example model.temperature=0.7), not {assignment!r}"
-        )
+        raise BadInput(f"--set wants key=value (as in model.temperature=0.7), not {assignment!r}")
     try:
         return key.strip(), tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
@@ -197,9 +204,7 @@ class _ExperimentTable(Section):
         """Raises ValueError for what is no duration, or is not shorter than a run may be."""
         seconds = None if self.smoke is None else parse_duration(self.smoke)
         if seconds is not None and not 0 < seconds < limits.timeout:
-            raise ValueError(
-                f"smoke = {self.smoke!r} must be shorter than timeout, and not nothing"
-            )
+            raise ValueError(f"smoke = {self.smoke!r} must be shorter than timeout, and above 0")
         return seconds
 
 
@@ -283,15 +288,13 @@ _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 def parse_duration(value: str | float) -> float:
     """Seconds from 90, "90s", "10m", "2h" or "1d"."""
-    match = re.fullmatch(r"([0-9.]+)\s*([smhd]?)", str(value).strip().lower())
-    if not match:
+    if not (match := re.fullmatch(r"([0-9.]+)\s*([smhd]?)", str(value).strip().lower())):
         raise ValueError(f"{value!r} is not a duration such as 90s, 10m or 2h")
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
 def parse_size(value: str | int) -> int:
     """Bytes from 4096, "512m" or "4g" (powers of 1024)."""
-    match = re.fullmatch(r"([0-9.]+)\s*([kmgt]?)(i?b)?", str(value).strip().lower())
-    if not match:
+    if not (match := re.fullmatch(r"([0-9.]+)\s*([kmgt]?)(i?b)?", str(value).strip().lower())):
         raise ValueError(f"{value!r} is not a size such as 512m or 4g")
     return int(float(match[1]) * _BYTES[match[2]])

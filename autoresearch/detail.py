@@ -2,13 +2,38 @@
 
 from typing import TYPE_CHECKING
 
+from autoresearch.carried import carried_in
 from autoresearch.claimed import evidence_part
-from autoresearch.records import Attempt, Lesson, Trial
-from autoresearch.report import STYLES, Row, model_name, number, plain, printable, task_of, whence
+from autoresearch.errors import BadInput
+from autoresearch.records import Attempt, Idea, Lesson, Trial
+from autoresearch.report import (
+    STYLES,
+    Row,
+    model_name,
+    number,
+    plain,
+    printable,
+    rows_of,
+    task_of,
+    whence,
+)
+from autoresearch.reproduced import reproductions_part
 from autoresearch.store import Run, read
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+def find_row(run: Run, idea: str) -> Row:
+    """The idea of that slug, number ("0.3") or name. Raises BadInput naming some that there are."""
+    rows = rows_of(run)
+    for row in rows:
+        name = f"{row.folder.parent.name}/{row.folder.name}"
+        if idea in (row.idea.slug, f"{row.round}.{row.number}", name):
+            return row
+    some = ", ".join(f"{row.round}.{row.number} {row.idea.slug}" for row in rows[:8])
+    more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
+    raise BadInput(f"no idea {idea!r} in {run.folder}; there are: {some or 'none yet'}{more}")
 
 
 def idea_page(run: Run, row: Row) -> list["RenderableType"]:
@@ -17,7 +42,7 @@ def idea_page(run: Run, row: Row) -> list["RenderableType"]:
     page: list[RenderableType] = [
         f"[bold]{plain(idea.title)}[/bold]  ({row.round}.{row.number} {idea.slug})",
         f"\n[dim]hypothesis[/dim] {plain(idea.hypothesis)}\n[dim]plan[/dim] {plain(idea.plan)}",
-        f"[dim]starts from[/dim] {idea.parent or 'the baseline'}"
+        f"[dim]starts from[/dim] {plain(_origin(run, idea))}"
         f"   [dim]cites[/dim] {', '.join(idea.cites) or 'nothing'}",
     ]
     if (row.folder / "practice.json").is_file():
@@ -26,7 +51,17 @@ def idea_page(run: Run, row: Row) -> list["RenderableType"]:
         page.append(f"\n{row.progress()}")
     if row.lesson is None:
         return page
-    return [*page, *_lesson_parts(run, row.lesson), *evidence_part(run, row.lesson.name)]
+    page += [*_lesson_parts(run, row.lesson), *evidence_part(run, row.lesson.name)]
+    return [*page, *reproductions_part(run, row.lesson)]
+
+
+def _origin(run: Run, idea: Idea) -> str:
+    """What the idea was built on, and the run that it is from where that is another one."""
+    carried = carried_in(run.folder)
+    for each in carried.lessons if carried and idea.parent else ():
+        if each.lesson.idea.slug == idea.parent:
+            return f"{idea.parent} (carried over: {each.source})"
+    return idea.parent or "the baseline"
 
 
 def _trial_parts(trial: Trial, whence: str) -> list["RenderableType"]:

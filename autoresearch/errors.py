@@ -5,7 +5,8 @@
     │   ├── TaskError       the task folder is not usable as it is
     │   ├── BuildFailed     the task's environment does not build
     │   ├── RecordError     a file of the run directory cannot be read
-    │   └── RunLocked       another process holds the run directory
+    │   ├── RunLocked       another process holds the run directory
+    │   └── NotTheSame      the sandbox or environment here is not the run's
     └── RunFailed           the run could not go on; it can be resumed     exit code 1
         ├── SandboxError    the engine or the environment broke (never: the experiment failed)
         ├── ModelError      no answer from the model or its provider
@@ -48,6 +49,10 @@ class RecordError(BadInput):
 
 class RunLocked(BadInput):
     """Another process is working in this run directory: names the process."""
+
+
+class NotTheSame(BadInput):
+    """The sandbox or environment here is not the one of the run: scores would not be comparable."""
 
 
 class RunFailed(AutoresearchError):

@@ -23,7 +23,7 @@ from autoresearch.llm import Model, Request, ask
 from autoresearch.metrics import LARGEST_SCORE
 from autoresearch.papers import Library
 from autoresearch.prompts import Prompts
-from autoresearch.records import Execution, Floor, Limits, Measurement, Record, Score, Task
+from autoresearch.records import Execution, Floor, Lesson, Limits, Measurement, Record, Score, Task
 from autoresearch.reported import reported_score
 from autoresearch.sandbox import Environment, Follow, Job, Sandbox
 from autoresearch.sandbox.results import Refused, read_json
@@ -58,6 +58,8 @@ class Lab:
     desk: Desk
     note: Callable[[str], None]
     data: Path | None = None  # where `public` and `private` are; None: where the run made them
+    carried: tuple[Lesson, ...] = ()  # of earlier runs
+    environment_hash: str | None = None  # of what experiments run in; None where nobody said
 
     @property
     def data_folder(self) -> Path:
@@ -77,8 +79,7 @@ class Lab:
         self.workspace.clear()
         self.sandbox.close()
 
-    def measure_floor(self) -> Floor:
-        """The noise floor, said as the work it is where it comes first."""
+    def measure_floor(self) -> Floor:  # said as the work it is where it comes first
         return self.floor
 
     def ask(
@@ -86,8 +87,7 @@ class Lab:
     ) -> R:  # fmt: skip
         """A typed answer from the model to one of the prompts, asked by step `step` of `desk`.
 
-        With `final` the run goes on without an answer, where the model gives no usable one. A prompt that is too long for the model is shortened, rule by rule, and what was left out is
-        noted. Raises PromptTooLong where nothing is left to leave out.
+        With `final` the run goes on without an answer, where the model gives no usable one. A prompt that is too long is shortened, rule by rule, and what was left out noted. Raises PromptTooLong where nothing is left to leave out.
         """
         where, left_out, tried = desk.where(step), "", dict(variables)
         shorter = shortened(variables)

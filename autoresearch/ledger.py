@@ -168,7 +168,7 @@ class Ledger:
                 used, reserved, asked = (say(amount, kind, cap) for amount in amounts)
                 raise BudgetEnded(
                     f"the budget of {say(cap, kind, cap)} has no room for {what}: {used} spent, "
-                    f"{reserved} reserved, {asked} asked for; resume with a larger one: "
+                    f"{reserved} reserved, {asked} asked for; go on with a larger one: "
                     f"--budget {say(2 * sum(amounts), kind, cap)}"
                 )
 

@@ -5,7 +5,7 @@ share of `alpha`, times one more than the discoveries made before it. The shares
 idea that the run may try (with the combination of its claims, at the end), and add up to `alpha`. Only the rounds before count, so that the level of an
 idea does not depend on which of a round's parallel ideas ends first, and is the same after a resume. And
 only ideas that started from the baseline count: variants of what was found already would improve too,
-and must not buy the level at which something else is claimed. Both make levels smaller, never larger.
+and must not buy the level at which something else is claimed. Nor must what earlier runs found. All make levels smaller, never larger.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,7 @@ def first_level(settings: Settings) -> float:
 
 def level_of(floor: Floor, memory: Sequence[Lesson]) -> float:
     """The level of each idea of the round that begins with this memory."""
-    improved = [lesson for lesson in memory if lesson.verdict.outcome is Outcome.improved]
+    own = [lesson for lesson in memory if not lesson.carried]
+    improved = [lesson for lesson in own if lesson.verdict.outcome is Outcome.improved]
     found = sum(lesson.idea.parent is None for lesson in improved)
     return min(floor.alpha * (1 + found), 0.5)

@@ -57,6 +57,13 @@ class Model(Protocol):
         ...
 
 
+class Nobody:
+    """A model for work that asks none: being asked is a fault of the program."""
+
+    def answer(self, request: Request) -> Answer:
+        raise AssertionError(f"{request.where} asked for {request.prompt}, where no model is asked")
+
+
 # --- asking -------------------------------------------------------------------------------------
 
 TOO_LONG = "too_long"  # how an answer ends that never began

@@ -15,8 +15,8 @@ from autoresearch.think import propose
 
 
 def research(lab: Lab) -> tuple[Lesson, ...]:
-    """Run all rounds; the lessons of every idea that was tried."""
-    memory: tuple[Lesson, ...] = ()
+    """Run all rounds; the lessons carried over, and those of every idea that was tried."""
+    memory = lab.carried  # what earlier runs learnt, where this one began with that
     lab.measure_floor()  # before any idea: without the noise floor no gain means anything
     for number in range(lab.settings.rounds):
         desk = lab.desk.at(f"round-{number:02}")

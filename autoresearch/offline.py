@@ -141,7 +141,7 @@ def _overlap(text: str, other: str) -> tuple[float, tuple[str, ...]]:
 def _ideas(given: Mapping[str, Any], seed: int) -> Ideas:
     wanted = SURPLUS * given["count"]
     sources = {slug: _searched(code, given["task"]) for slug, code in given["sources"].items()}
-    ideas = next_ideas(sources, given["lessons"], seed)[:wanted]
+    ideas = next_ideas(sources, given["tried"], seed)[:wanted]
     if not ideas:
         raise ModelError(
             "the offline model knows no untried change of this code; ask for fewer rounds or ideas, "

@@ -47,6 +47,13 @@ def open_library(settings: Settings, cache: Path, note: Note) -> Library:
     return Libraries(libraries)
 
 
+class NoPapers:
+    """A library without papers."""
+
+    def search(self, query: str, limit: int) -> tuple[Paper, ...]:
+        return ()
+
+
 class Libraries:
     """Several libraries as one: their best papers first, each paper once, as the first one has it."""
 

@@ -22,7 +22,7 @@ VARIABLES: Mapping[str, frozenset[str]] = {
     "think/rank": _TASK | {"attributes", "papers"},
     "think/ideas": _TASK
     | {"setting", "sources", "papers", "lessons", "count", "rounds_left"}
-    | {"shown", "map"},
+    | {"shown", "map", "tried"},
     "think/novelty": _TASK | {"idea", "papers"},
     "practice/code": _LAB | {"idea", "code", "parent", "whole", "map", "looked"},
     "practice/debug": _LAB

@@ -18,6 +18,7 @@ from autoresearch.faults import lasting, pause, said, scrub
 from autoresearch.llm import Answer, Request, readable
 from autoresearch.metering import Meter
 from autoresearch.records import Record
+from autoresearch.turns import Turns
 
 PATIENCE = 1200.0  # seconds after which a request is not tried again
 
@@ -38,6 +39,7 @@ class Provider:
     seconds, which then doubles. Raises Outage after that, and for anything else ModelError at once,
     saying what to do. Where LiteLLM says that the model takes a JSON schema, one is sent along for
     records read as JSON; it, the temperature or the effort is left out once the model turned it down.
+    Calls wait for their turn among all runs of this machine, and all wait where one was asked to.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class Provider:
     ) -> None:
         self._settings, self._note, self._pause, self._meter = settings, note, pause, meter
         self._turned_down: set[str] = set()
+        server = settings.api_base or route(settings).partition("/")[0]
+        self._turns = Turns(server, settings.per_minute)
 
     def answer(self, request: Request) -> Answer:
         import openai
@@ -57,6 +61,7 @@ class Provider:
         started, tried = time.monotonic(), 1
         while True:
             arguments = self._arguments(request)
+            self._turns.wait()
             try:
                 return self._try(request, arguments)
             except (openai.OpenAIError, TimeoutError) as error:
@@ -68,6 +73,8 @@ class Provider:
                     raise Outage(self._gave_up(error, tried)) from None
                 tried += 1
                 self._note(f"{name}: {said(error)}; try {tried} of {tries} in {seconds:.1f} s")
+                if getattr(error, "status_code", None) == 429:
+                    self._turns.hold_off(seconds)
                 time.sleep(seconds)
 
     def _try(self, request: Request, arguments: dict[str, Any]) -> Answer:

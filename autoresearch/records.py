@@ -423,6 +423,25 @@ class Lesson(Record):
     analysis: Analysis | None  # None when the model gave no usable one
     review: Review | None  # only what ran is reviewed
 
+    @property
+    def carried(self) -> bool:
+        """Whether it is from an earlier run: this one did not try it, and counts it nowhere."""
+        return self.name.startswith("carried/")
+
+
+class CarriedLesson(Record):
+    """`source`: the run that tried it, and its name there. `least`: the lower end of the interval of a claim
+    that stands (on test, else on validation)."""
+
+    source: str
+    lesson: Lesson
+    least: float | None = None
+
+
+class Carried(Record):
+    runs: tuple[str, ...]  # the names of the runs that it is from
+    lessons: tuple[CarriedLesson, ...]  # oldest first
+
 
 class Cost(Record):
     """What tests of a gain took: experiments, and the seconds that these ran."""
@@ -465,6 +484,8 @@ class Claim(Record):
     split, because the program reports its own score, and for what was refuted before.
 
     `survived` and `refuted` name what tried to refute it, `untested` what did not get to and why.
+    `environment` is a hash over the recipe, the Python and all packages that the experiments ran with,
+    `reproduce` the command that runs it again on fresh seeds; None in runs from before there were any.
     """
 
     name: str  # of the trial
@@ -481,6 +502,8 @@ class Claim(Record):
     refuted: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     fidelity: Fidelity | None = None  # None when no model gave a usable opinion
+    environment: str | None = None
+    reproduce: str | None = None
 
     @property
     def gap(self) -> float | None:
@@ -494,7 +517,10 @@ class Claims(Record):
     """What a finished run claims; its file marks the run as finished.
 
     `shared` is what the baseline took for all claims: each claim's own costs are in its evidence.
+    `control` is what the control arm took, `everything` all experiments of the run, these too.
     """
 
     claims: tuple[Claim, ...]
     shared: Cost = Cost()
+    control: Cost = Cost()
+    everything: Cost = Cost()

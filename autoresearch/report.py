@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING
 
 from autoresearch.errors import BadInput
 from autoresearch.levels import PROCEDURE, tests_planned
-from autoresearch.records import (
-    Agenda,
-    Floor,
-    Idea,
-    Lesson,
-    Outcome,
-    Task,
-)
+from autoresearch.records import Agenda, Floor, Idea, Lesson, Outcome, Task
 from autoresearch.spending import spending_line
 from autoresearch.store import Run, list_runs, read
 
@@ -110,11 +103,9 @@ def floor_of_run(run: Run) -> Floor | None:
 # --- tables -------------------------------------------------------------------------------------
 
 
-def headline(run: Run) -> "RenderableType":
-    """What the run is, in a few lines."""
-    from rich.table import Table
-
-    settings, grid = run.settings, Table.grid(padding=(0, 2))
+def facts_of(run: Run) -> dict[str, str]:
+    """What the run is, in a few lines, which are untrusted text."""
+    settings, floor = run.settings, floor_of_run(run)
     origin = run.manifest.get("recognised")
     facts = {
         "topic": settings.topic,
@@ -122,12 +113,19 @@ def headline(run: Run) -> "RenderableType":
         "model": model_name(run),
         "sandbox": str(run.manifest["sandbox"]["name"]),
         "run": f"{run.folder} ({state_of(run)})",
+        **({"carried": run.manifest["carried"]} if "carried" in run.manifest else {}),
     }
-    floor = floor_of_run(run)
     if floor is not None:
         facts["baseline"] = _floor_line(run, floor)
-    facts["spent"] = spending_line(run)
-    for name, value in facts.items():
+    return facts | {"spent": spending_line(run)}
+
+
+def headline(run: Run) -> "RenderableType":
+    """The facts, for a terminal."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    for name, value in facts_of(run).items():
         grid.add_row(f"[dim]{name}[/dim]", plain(value))
     return grid
 
@@ -169,21 +167,8 @@ def ideas_table(run: Run, rows: list[Row], compact: bool = False) -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    floor, task = floor_of_run(run), task_of(run)
-    seeds = len(floor.measurements) if floor else 0
-    scored = (
-        f"{task.metric}, mean over the seeds run (up to {seeds}), {whence(task)}"
-        if task.reported
-        else f"{task.metric} on validation, mean over the seeds run (up to {seeds}), from score.py"
-    )
-    table = Table(
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        caption=f"score: {scored}. gain: paired with the baseline's seeds, ± half a 95 % interval; where seeds are named, the others could not make it improved. "
-        f"{_level(run, floor)}",
-        caption_justify="left",
-    )
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, caption=caption_of(run))
+    table.caption_justify = "left"
     for name in ("#", "tries", "verdict", "score", "gain"):
         table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
         if name == "#":
@@ -192,6 +177,19 @@ def ideas_table(run: Run, rows: list[Row], compact: bool = False) -> "Table":
         title = row.idea.slug if compact else _title(row)
         table.add_row(f"{row.round}.{row.number}", plain(title), *_outcome_cells(row, compact))
     return table
+
+
+def caption_of(run: Run) -> str:
+    """Where the numbers of the table of ideas are from."""
+    floor, task = floor_of_run(run), task_of(run)
+    seeds = f"mean over the seeds run (up to {len(floor.measurements) if floor else 0})"
+    where = (
+        f", {seeds}, {whence(task)}" if task.reported else f" on validation, {seeds}, from score.py"
+    )
+    return (
+        f"score: {task.metric}{where}. gain: paired with the baseline's seeds, ± half a 95 % interval; where "
+        f"seeds are named, the others could not make it improved. {_level(run, floor)}"
+    )
 
 
 def _level(run: Run, floor: Floor | None) -> str:
@@ -220,11 +218,11 @@ def _outcome_cells(row: Row, compact: bool) -> tuple[str, str, str, str]:
         str(row.lesson.attempts),
         f"[{style}]{verdict.outcome.value}[/{style}]",
         score,
-        _gain(row.lesson, compact),
+        gain_of(row.lesson, compact),
     )
 
 
-def _gain(lesson: Lesson, compact: bool) -> str:
+def gain_of(lesson: Lesson, compact: bool = False) -> str:
     """The gain; below it, unless `compact`, how many seeds it took to stop the idea, and its gain over
     what it was built on."""
     verdict = lesson.verdict

@@ -67,6 +67,7 @@ class ModelSettings(Section):
     max_output: int = Field(default=16_000, ge=256)  # tokens
     timeout: float = Field(default=300.0, gt=0)  # seconds for one call
     retries: int = Field(default=5, ge=0)
+    per_minute: float | None = Field(default=None, gt=0)  # calls, of all runs on this machine
     fallback: Names = ()
     price: str | None = None  # "3,15": dollars per million tokens in and out, where nobody knows
     think: RoleSettings | None = None

@@ -219,14 +219,16 @@ def create_run(
     task_folder: Path,
     facts: Mapping[str, Any],
     files: Mapping[str, str] = MappingProxyType({}),
+    fill: Callable[[Path], None] | None = None,
 ) -> Run:
     """Make a new run directory under `settings.runs`, whole or not at all.
 
     `facts` (the task's name, versions, prompt hashes, the sandbox as probed) go into run.toml beside
-    the settings; `files` are texts to lie beside it.
+    the settings; `files` are texts to lie beside it, and `fill` adds what is no text.
     """
     now = _now()
-    name = f"{now[:10]}-{facts['task']}-{secrets.token_hex(2)}"
+    names = (f"{now[:10]}-{facts['task']}-{secrets.token_hex(2)}" for _ in iter(int, 1))
+    name = next(each for each in names if not (settings.runs / each).exists())  # hundreds a day
     aside, folder = settings.runs / f".{name}", settings.runs / name
     manifest = {
         "format": FORMAT,
@@ -237,9 +239,11 @@ def create_run(
     try:
         aside.mkdir(parents=True)
         try:
-            shutil.copytree(task_folder, aside / "task", ignore=_not_of_the_task(settings.runs))
+            shutil.copytree(task_folder, aside / "task", ignore=not_of_the_task(settings.runs))
             for text_name, text in files.items():
                 write(aside / text_name, text)
+            if fill is not None:
+                fill(aside)
             write(aside / "run.toml", tomli_w.dumps(manifest))
             aside.rename(folder)
         finally:
@@ -251,7 +255,7 @@ def create_run(
     return Run(folder)
 
 
-def _not_of_the_task(runs: Path) -> Callable[[str, list[str]], set[str]]:
+def not_of_the_task(runs: Path) -> Callable[[str, list[str]], set[str]]:
     """What a copy of a task leaves out: also the runs themselves, where they lie inside of it."""
     usual = shutil.ignore_patterns("__pycache__", ".git")
     inside = runs.resolve()

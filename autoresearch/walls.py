@@ -2,11 +2,12 @@
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from autoresearch.config import Settings, find_task
-from autoresearch.errors import BadInput, SandboxError, TaskError
+from autoresearch.errors import BadInput, NotTheSame, SandboxError, TaskError
 from autoresearch.prompts import shipped
 from autoresearch.sandbox import (
     Environment,
@@ -69,7 +70,7 @@ def check_same_sandbox(run: Run, sandbox: Sandbox) -> None:
     if sandbox.name == was:
         return
     if kind_of(sandbox) != "docker":
-        raise BadInput(
+        raise NotTheSame(
             f"{run.folder} ran in {was}; here it would run in {sandbox.name}: start a new run"
         )
     run.note(f"the sandbox was {was} and is now {sandbox.name}")
@@ -79,17 +80,35 @@ def check_same_environment(run: Run, environment: Environment) -> None:
     """Scores of one run come from one environment, down to the versions of its packages."""
     was = run.manifest["sandbox"]
     if environment.key != was["environment"]:
-        raise BadInput(
-            f"the environment of {run.folder} was {was['environment']} and is now {environment.key}: "
-            "scores would not be comparable; restore the image or interpreter it was built from, or "
-            "start a new run"
+        raise NotTheSame(
+            f"the environment of {run.folder} was {was['environment']} and is now {environment.key} "
+            f"({_change(was, environment)}): scores would not be comparable; restore the image or "
+            "interpreter it was built from, or start a new run"
         )
     changed = sorted(set(environment.packages) ^ set(was["packages"]))
     if changed:
-        raise BadInput(
+        raise NotTheSame(
             f"the packages of {run.folder} are not what they were when it began ({changed[0]}): start "
             f"a new run from a task with {run.folder / 'environment.lock'} as its requirements.lock"
         )
+
+
+def _change(was: Mapping[str, Any], environment: Environment) -> str:
+    """What differs between two environments, as far as their descriptions tell."""
+    before = {f"Python {was['python']}", *was["packages"]}
+    now = {f"Python {environment.python}", *environment.packages}
+    gone, new = (", ".join(sorted(each)[:4]) for each in (before - now, now - before))
+    return f"{gone or 'nothing'} gone, {new or 'nothing'} new" if before != now else "same versions"
+
+
+def environment_hash(run: Run) -> str | None:
+    """A hash over all that is known of what the run's experiments ran in: its recipe's key, the version
+    of Python and that of every package. None where the run does not say."""
+    try:
+        was = run.manifest["sandbox"]
+        return digest("\n".join([was["environment"], was["python"], *sorted(was["packages"])]))
+    except KeyError:
+        return None
 
 
 def probed(sandbox: Sandbox, environment: Environment, gpus: int) -> dict[str, Any]:

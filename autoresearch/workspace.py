@@ -2,6 +2,7 @@
 
     refs/heads/baseline              the task's baseline
     refs/attempts/round-00/0-x/1     attempt 1 of that idea; its parent is the code it edited
+    refs/carried/000-x               an idea of an earlier run that ideas of this one may start from
 
 Commits are reproducible: same content, same parent, same run, same hash.
 """
@@ -18,10 +19,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from autoresearch.errors import RunFailed
+from autoresearch.errors import BadInput, RunFailed
 from autoresearch.store import cannot_write
 
 BASELINE = "refs/heads/baseline"
+CARRIED = "refs/carried/*"
+QUIET = (  # whole on disk when it returns, and nothing left to do in the background
+    "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "fetch.unpackLimit=1",
+)  # fmt: skip
 
 
 class Workspace:
@@ -64,11 +69,52 @@ class Workspace:
         """Commit a copy of `folder` as the baseline, once; the commit's hash."""
         if self._find(BASELINE) is None:
             with self.worktree("baseline", None) as tree:
-                shutil.copytree(folder, tree, dirs_exist_ok=True, symlinks=True)
-                for path in (tree, *tree.rglob("*")):
-                    path.chmod(path.stat().st_mode | 0o200)
+                _copy(folder, tree)
                 self.commit(tree, BASELINE, "baseline")
+        self._join_histories()
         return str(self._git("rev-parse", BASELINE))
+
+    def _join_histories(self) -> None:
+        """Let what was carried over descend from this baseline, which has the same files as theirs, so that
+        git can merge the two. Commits keep their hashes."""
+        roots = self._git(
+            "--no-replace-objects", "rev-list", "--max-parents=0", f"--glob={CARRIED}", "--not", BASELINE,
+        )  # fmt: skip
+        for root in str(roots).split():
+            self._git("replace", "--force", "--graft", root, BASELINE)
+
+    def fetch(self, source: Path, commit: str, ref: str) -> str:
+        """Take a commit and its history from the repository `source`, which stays as it is; the commit.
+        Raises BadInput where it is not there."""
+        status, _, said = self._git(
+            *QUIET, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(source), f"+{commit}:{ref}",
+            with_extended_output=True, with_exceptions=False,
+        )  # fmt: skip
+        if status:
+            why = " ".join(str(said).split())[:300]
+            raise BadInput(
+                f"{source}: commit {commit[:10]} cannot be taken over ({why}); restore it from a copy of "
+                "the run, or start without its claims"
+            )
+        return commit
+
+    def remake(self, baseline: Path, diff: str, ref: str) -> str:
+        """Commit a copy of the folder `baseline` with `diff` applied. Raises BadInput where it does not apply."""
+        with self.worktree(ref, None) as tree:
+            _copy(baseline, tree)
+            self.commit(tree, ref, "baseline")
+            patch = self.trees / "remade.diff"
+            patch.write_text(f"{diff}\n", encoding="utf-8", newline="")
+            status, *_ = self._git(
+                "apply", "--whitespace=nowarn", str(patch), at=tree,
+                with_extended_output=True, with_exceptions=False,
+            )  # fmt: skip
+            if status:
+                raise BadInput(
+                    f"the diff of {ref.removeprefix('refs/')} does not apply to the task's baseline: the "
+                    "recording is damaged; get it again, or the run's folder"
+                )
+            return self.commit(tree, ref, ref)
 
     @contextmanager
     def worktree(self, name: str, commit: str | None) -> Iterator[Path]:
@@ -165,6 +211,12 @@ class Workspace:
     def clear(self) -> None:
         """Remove all worktrees and exports: they can be made again from the repository."""
         shutil.rmtree(self.trees, ignore_errors=True)
+
+
+def _copy(folder: Path, tree: Path) -> None:
+    shutil.copytree(folder, tree, dirs_exist_ok=True, symlinks=True)
+    for path in (tree, *tree.rglob("*")):
+        path.chmod(path.stat().st_mode | 0o200)
 
 
 def matches(path: str, patterns: tuple[str, ...]) -> bool:

@@ -86,7 +86,7 @@ def variables_of(prompt: str) -> dict[str, Any]:
 
     everything = {
         "topic": "Small images", "task": TASK, "attributes": Attributes(input="images", output="classes"),
-        "papers": (PAPER,), "setting": SETTING, "lessons": (LESSON,), "count": 3, "rounds_left": 1,
+        "papers": (PAPER,), "setting": SETTING, "lessons": (LESSON,), "tried": (LESSON,), "count": 3, "rounds_left": 1,
         "sources": {"baseline": {"train.py": "WIDTH = 8\n"}, "wider-layer": {"train.py": "WIDTH = 64\n"}},
         "idea": IDEA, "code": {"train.py": "WIDTH = 8\n"}, "parent": None, "attempts": (ATTEMPT,),
         "failure": FAILURE, "attempts_left": 4, "again": [], "arm": "structure", "whole": {}, "map": "", "looked": (),

@@ -197,7 +197,7 @@ def test_the_offline_model_changes_nothing_that_a_large_program_does_not_import(
     large: dict[str, str],
 ) -> None:
     task = TASK.model_copy(update={"command": COMMAND})
-    given = {"task": task, "sources": {"baseline": large}, "lessons": (), "count": 200}
+    given = {"task": task, "sources": {"baseline": large}, "tried": (), "count": 200}
     answer = Offline(0).answer(Request("think/ideas", given, "", Ideas, "round-00/think"))
     changed = {
         idea.plan.split(",")[0].removeprefix("In ") for idea in Ideas.from_answer(answer.text).ideas

@@ -34,9 +34,10 @@ TIMES = {
     "created",
     "opened",
     "at",
+    "reproduce",  # names the run
 }  # and by the date, commits
 # and between two sandboxes, beside where their environments are:
-PLACES = {"sandbox"}
+PLACES = {"sandbox", "environment"}
 ENVIRONMENT = re.compile(r"/\S+(?=/lib/python3\.\d+/site-packages/)")
 COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 

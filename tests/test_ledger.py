@@ -236,7 +236,7 @@ def test_what_does_not_fit_beside_the_spent_and_the_reserved_is_refused_and_leav
         ledger.settle(ledger.reserve("x", "code", worst, 1), worst)
         last = ledger.reserve("x", "code", worst, 1)
     before = (tmp_path / "ledger.jsonl").read_bytes()
-    with pytest.raises(BudgetEnded, match=r"round-00/0-x: .* resume with a larger") as caught:
+    with pytest.raises(BudgetEnded, match=r"round-00/0-x: .* go on with a larger") as caught:
         ledger.reserve("round-00/0-x", "code", worst, 1)
     assert all(text in str(caught.value) for text in said) and "\n" not in str(caught.value)
     assert caught.value.exit_code == 3 and isinstance(caught.value, RunFailed)

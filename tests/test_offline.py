@@ -426,7 +426,7 @@ def ideas(
 ) -> tuple[Idea, ...]:
     answer: Ideas = ask(
         "think/ideas", Ideas, topic=TASK.topic, task=TASK, count=count, sources=sources,
-        papers=(), lessons=lessons,
+        papers=(), tried=lessons,
     )  # fmt: skip
     return answer.ideas
 
@@ -504,7 +504,7 @@ def test_answers_are_the_same_from_many_threads() -> None:
             "count": 9,
             "sources": BASELINE,
             "papers": (),
-            "lessons": (),
+            "tried": (),
         }
         return Offline(3).answer(Request("think/ideas", given, "", Ideas, "here")).text
 

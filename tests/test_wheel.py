@@ -38,7 +38,7 @@ def test_a_task_that_ships_is_checked_from_an_installed_wheel(
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(installed)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0 and "accuracy 0." in done.stdout, done.stderr
-    assert done.stdout.splitlines()[-1] == "0 to mend, 0 to think about, 10 fine", done.stdout
+    assert done.stdout.splitlines()[-1] == "0 to mend, 0 to think about, 12 fine", done.stdout
 
 
 def test_the_wheel_holds_the_prompts_the_tasks_the_licence_and_no_tests(installed: Path) -> None:
@@ -54,5 +54,6 @@ def test_the_wheel_holds_the_prompts_the_tasks_the_licence_and_no_tests(installe
     assert {"sandboxes/image2d/images.b64", "sandboxes/points3d/full/baseline/train.py"} <= tasks
     assert all((shipped / path).is_file() for path in tasks)
     assert (shipped / "templates" / "task" / "baseline" / "train.py").is_file()
+    assert all((shipped / "templates" / "page" / f"page.{x}").is_file() for x in ("html", "css"))
     names = {path.name for path in installed.rglob("*")}
     assert {"LICENSE", "NOTICE"} <= names and "conftest.py" not in names

@@ -24,12 +24,14 @@ def make_claims(lab: Lab, memory: tuple[Lesson, ...]) -> Claims:
     tried += refute(grounds, combine(lab, standing, memory))
     claims = open_seal(lab, tried)
     grounds.close()
-    return Claims(claims=claims, shared=grounds.cost())
+    shared, control, everything = grounds.cost(), grounds.control_cost(), grounds.run_cost()
+    return Claims(claims=claims, shared=shared, control=control, everything=everything)
 
 
 def refute(grounds: Grounds, lessons: tuple[Lesson, ...]) -> list[Tried]:
-    """What tries to refute each of those that improved, and a model's opinion on it."""
-    improved = tuple(each for each in lessons if each.verdict.outcome is Outcome.improved)
+    """What tries to refute each of those that improved in this run, and a model's opinion on it."""
+    own = [each for each in lessons if not each.carried]
+    improved = tuple(each for each in own if each.verdict.outcome is Outcome.improved)
     lab = grounds.lab
     found = in_parallel(lab, partial(try_all, grounds, improved), range(len(improved)))
     opinions = [opinion_of(lab, lesson) for lesson in improved]

@@ -14,8 +14,9 @@ from autoresearch.falsify.subject import Subject, noted, survived
 from autoresearch.feedback import reflect
 from autoresearch.harness import Lab
 from autoresearch.offline import Offline
+from autoresearch.papers import NoPapers
 from autoresearch.practice import pursue
-from autoresearch.records import Agenda, Evidence, Lesson, Outcome, Paper, Record, Trial
+from autoresearch.records import Agenda, Evidence, Lesson, Outcome, Record, Trial
 from autoresearch.store import Desk, write
 from autoresearch.think import propose
 from autoresearch.workspace import Workspace
@@ -27,13 +28,6 @@ class Reached(Record):
     best: float | None
     slug: str | None
     ideas: int
-
-
-class NoPapers:
-    """A library without papers: blind search reads none."""
-
-    def search(self, query: str, limit: int) -> tuple[Paper, ...]:
-        return ()
 
 
 def control_arm(subject: Subject) -> Evidence:
@@ -78,7 +72,13 @@ def _lab(grounds: Grounds) -> Lab:
     desk = Desk(folder, "", lab.desk.stopping)
     offline = Offline(lab.settings.seed)
     return replace(
-        lab, model=offline, library=NoPapers(), workspace=workspace, desk=desk, data=None
+        lab,
+        model=offline,
+        library=NoPapers(),
+        workspace=workspace,
+        desk=desk,
+        data=None,
+        carried=(),
     )
 
 

@@ -5,10 +5,11 @@ falsify/permuted-2/seed-2-run.json   the baseline on training labels permuted th
 """
 
 import json
+import os
 import random
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,17 @@ def cost_of(ran: list[Execution]) -> Cost:
         seconds=sum(each.seconds for each in ran),
         cpu_seconds=sum(each.cpu_seconds or each.seconds for each in ran),
     )
+
+
+def ran_below(folder: Path) -> Iterator[Execution]:
+    """Every experiment below a folder, short runs too. What experiments have left is not looked into: there
+    may be anything, under any name."""
+    for place, folders, names in os.walk(folder):
+        kept = [name for name in folders if not name.startswith(".") and not name.endswith("-out")]
+        folders[:] = [name for name in kept if name not in ("code.git", "trees", "data", "task")]
+        for name in names:
+            if name.endswith(("-run.json", "-smoke.json")):
+                yield read(Path(place) / name, Execution)
 
 
 @dataclass
@@ -93,13 +105,17 @@ class Grounds:
 
     def constant(self) -> float | None:
         """What the same prediction for every row scores: the baseline's most common one. None where the
-        format of its predictions is not known, or the scorer refuses it."""
+        format of its predictions is not known, the scorer refuses it, or there is no scorer."""
+        if self.lab.task.reported:
+            return None
 
         def score() -> Score:
             scored = score_predictions(self.lab, self.desk, "constant", "validation")
             shutil.rmtree(self.desk.folder / "constant-out", ignore_errors=True)
             return scored
 
+        if self.lab.task.reported:
+            return None
         with self.lock:
             path = self.desk.folder / "constant-score.json"
             return None if not path.exists() and not self._spoil() else self._step(score).value
@@ -147,6 +163,14 @@ class Grounds:
         paths = sorted(self.desk.folder.rglob("*-run.json"))
         ran = [read(path, Execution) for path in paths if "control" not in path.parts]
         return cost_of(ran)
+
+    def control_cost(self) -> Cost:
+        """Of the control arm's runs, where there was one."""
+        return cost_of(list(ran_below(self.desk.folder / "control")))
+
+    def run_cost(self) -> Cost:
+        """Of all experiments of the run: the search, the baseline, what tried to refute gains."""
+        return cost_of(list(ran_below(self.lab.desk.folder)))
 
     def close(self) -> None:
         """Free the disk: the data in other forms can be made again."""

@@ -21,6 +21,7 @@ from autoresearch.records import (
 from autoresearch.store import Desk, read
 
 SEALED = "a gain on the sealed test split"
+SEEN = "a test split that chose nothing (by it an earlier run's claim was chosen that this was built on)"
 NO_SEAL = "a sealed test split (none: the score is self-reported, the program's own figure)"
 Tried = tuple[Lesson, tuple[Evidence, ...], Fidelity | None]
 
@@ -32,7 +33,7 @@ def stands(evidence: tuple[Evidence, ...]) -> bool:
 def open_seal(lab: Lab, tried: list[Tried]) -> tuple[Claim, ...]:
     """The claims, with test scores beside the baseline's for those that stand. A test split that was
     opened before stays closed for what was not part of that opening."""
-    claims = [_claim(*each) for each in tried]
+    claims = [_claim(lab, *each) for each in tried]
     standing = [claim for claim in claims if not claim.refuted]
     if lab.task.reported or not standing:
         extra = (NO_SEAL,) if lab.task.reported else ()
@@ -63,7 +64,9 @@ def _opened(lab: Lab, claim: Claim, opening: Opening) -> Claim:
     )
 
 
-def _claim(lesson: Lesson, evidence: tuple[Evidence, ...], fidelity: Fidelity | None) -> Claim:
+def _claim(
+    lab: Lab, lesson: Lesson, evidence: tuple[Evidence, ...], fidelity: Fidelity | None
+) -> Claim:
     names: dict[str, list[str]] = {"survived": [lesson.verdict.test], "refuted": [], "untested": []}
     for each in evidence:
         named = names["survived" if each.outcome == "noted" else each.outcome]
@@ -83,6 +86,8 @@ def _claim(lesson: Lesson, evidence: tuple[Evidence, ...], fidelity: Fidelity | 
         refuted=tuple(names["refuted"]),
         evidence=evidence,
         fidelity=fidelity,
+        environment=lab.environment_hash,
+        reproduce=f"autoresearch reproduce {lab.desk.folder.name} {lesson.idea.slug}",
     )
 
 
@@ -102,6 +107,8 @@ def _with_test(lab: Lab, claim: Claim) -> Claim:
     if len(scored) < len(pairs):
         said = f"{SEALED} (score.py gave none)"
         return claim.model_copy(update={"untested": (*claim.untested, said)})
+    if _from_carried(lab, trial):
+        claim = claim.model_copy(update={"untested": (*claim.untested, SEEN)})
     gains = [lab.task.gain(mine, base) for mine, base in scored]
     test, held = paired_test(gains), mean(gains) > 0
     update = {
@@ -112,6 +119,15 @@ def _with_test(lab: Lab, claim: Claim) -> Claim:
         "survived" if held else "refuted": (*(claim.survived if held else ()), SEALED),
     }
     return claim.model_copy(update=update)
+
+
+def _from_carried(lab: Lab, trial: Trial) -> bool:
+    """Whether it was built on a claim of an earlier run, directly or not."""
+    while trial.parent is not None:
+        if trial.parent.startswith("carried/"):
+            return True
+        trial = read(lab.desk.at(trial.parent).folder / "practice.json", Trial)
+    return False
 
 
 def _name(measured: Measurement, screening: str = "seed-0") -> str:

@@ -68,7 +68,9 @@ def _of_this_run(lab: Lab, memory: tuple[Lesson, ...]) -> Iterator[Repair]:
     repaired = [
         lesson
         for lesson in memory
-        if lesson.attempts > 1 and lesson.verdict.outcome is not Outcome.failed
+        if lesson.attempts > 1
+        and lesson.verdict.outcome is not Outcome.failed
+        and not lesson.carried
     ]
     for lesson in repaired[: -TRIALS - 1 : -1]:
         yield from _kept_in(lab.desk.folder / lesson.name / "practice.json", lab.task.name)

@@ -5,9 +5,12 @@ from autoresearch.codemap import view
 from autoresearch.config import CODE_SHOWN
 from autoresearch.harness import Lab
 from autoresearch.records import Idea, Ideas, Lesson, Outcome, Paper
+from autoresearch.shortening import cut
 from autoresearch.store import Desk
 
-LESSONS_SHOWN = 60  # the improved ones first, then the latest
+LESSONS_SHOWN = 60  # of which two thirds at most improved
+LESSONS_ROOM = 60_000  # characters for all of them: some 15,000 to 20,000 tokens
+PART = 1_200  # characters of one analysis, reason, ... of a lesson
 PARENTS = 5  # improved ideas whose code is shown
 PAPERS_SHOWN = 15
 
@@ -16,7 +19,7 @@ def think_up(
     lab: Lab, desk: Desk, papers: tuple[Paper, ...], memory: tuple[Lesson, ...]
 ) -> tuple[Idea, ...]:
     """What the model proposes for this round, with unique slugs and only parents that exist."""
-    parents = improved(memory)[:PARENTS]
+    parents = [lesson for lesson in improved(memory) if lesson.commit][:PARENTS]
     editable = lab.task.editable
     sources = {"baseline": lab.workspace.sources(lab.floor.commit, editable)}
     sources |= {p.idea.slug: lab.workspace.sources(str(p.commit), editable) for p in parents}
@@ -34,6 +37,7 @@ def think_up(
         map=rest,
         papers=papers[:PAPERS_SHOWN],
         lessons=worth_telling(memory),
+        tried=memory,
         count=lab.settings.ideas,
         rounds_left=lab.settings.rounds - int(desk.name.removeprefix("round-")) - 1,
     )
@@ -62,11 +66,53 @@ def improved(memory: tuple[Lesson, ...]) -> list[Lesson]:
 
 
 def worth_telling(memory: tuple[Lesson, ...]) -> tuple[Lesson, ...]:
-    """As many lessons as a prompt should hold: all good ones first, then the latest others."""
-    good = improved(memory)[:LESSONS_SHOWN]
+    """The lessons that a prompt should hold: the largest gains first, then the latest others.
+
+    At most LESSONS_SHOWN, in LESSONS_ROOM characters. Where that is little, the least telling go without
+    their analyses and reviews, or are left out.
+    """
+    improvements = improved(memory)
     others = [lesson for lesson in memory if lesson.verdict.outcome is not Outcome.improved]
+    room_for_good = max(LESSONS_SHOWN * 2 // 3, LESSONS_SHOWN - len(others))
+    good = improvements[:room_for_good]
     latest = others[max(0, len(others) - (LESSONS_SHOWN - len(good))) :]
-    return tuple(good + latest)
+    told, room = {}, LESSONS_ROOM
+    for lesson in (*good, *reversed(latest)):
+        whole = _bounded(lesson)
+        for version in (whole, whole.model_copy(update={"analysis": None, "review": None})):
+            if _size(version) <= room:
+                told[lesson.name] = version
+                room -= _size(version)
+                break
+    return tuple(told[lesson.name] for lesson in (*good, *latest) if lesson.name in told)
+
+
+def _bounded(lesson: Lesson) -> Lesson:
+    """With no part longer than PART characters of what a prompt shows."""
+    idea, verdict, analysis, review = lesson.idea, lesson.verdict, lesson.analysis, lesson.review
+    update: dict[str, object] = {
+        "idea": idea.model_copy(update={"summary": cut(idea.summary, PART)}),
+        "verdict": verdict.model_copy(update={"reason": cut(verdict.reason, PART)}),
+    }
+    if analysis:
+        shorter = {
+            "explanation": cut(analysis.explanation, PART),
+            "advice": cut(analysis.advice, PART),
+        }
+        update["analysis"] = analysis.model_copy(update=shorter)
+    if review:
+        asked = tuple(cut(each, PART) for each in review.requested_experiments)
+        update["review"] = review.model_copy(update={"requested_experiments": asked})
+    return lesson.model_copy(update=update)
+
+
+def _size(lesson: Lesson) -> int:
+    """The characters that a prompt shows of it, with what stands around them."""
+    analysis, review = lesson.analysis, lesson.review
+    texts = [lesson.idea.slug, lesson.idea.parent or "", lesson.idea.summary, lesson.verdict.reason]
+    texts += [lesson.idea.slug, analysis.explanation, analysis.advice] if analysis else []
+    texts += review.requested_experiments[:2] if review else ()
+    return sum(map(len, texts)) + 350
 
 
 def _settle(idea: Idea, parents: set[str], known: set[str], taken: set[str]) -> Idea:

@@ -1,0 +1,112 @@
+"""What a night may still spend: the campaign's, the night's and the entry's budgets at once.
+
+The books are the runs' own ledgers; nothing is counted twice. A run is given a share of what is left
+as its own budget, which its ledger holds to, so that no sum of parallel runs goes beyond a budget.
+"""
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from autoresearch.budgets import Budget
+from autoresearch.campaign.matrix import Campaign, Entry
+from autoresearch.campaign.nights import Costs, Nights, costs_of, less, sum_of
+from autoresearch.store import Run, write
+
+KINDS = ("nanodollars", "tokens", "gpu_seconds", "wall_seconds")
+
+
+@dataclass
+class Purse:
+    """`before` is what the campaign had spent when the night began. Wall time is the runs' own, added up,
+    but for the night's: that is what the clock says."""
+
+    nights: Nights
+    before: Costs
+    deadline: float | None = None  # of `time.monotonic`
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    given: dict[str, Budget] = field(default_factory=dict)  # run -> what it may still spend now
+    at_start: dict[str, Costs] = field(default_factory=dict)  # run -> its books when that was given
+
+    @property
+    def campaign(self) -> Campaign:
+        return self.nights.campaign
+
+    def left(self, entry: Entry) -> Budget:
+        """What may still be promised to a run of the entry."""
+        runs = self.nights.runs()
+        whole = sum_of([costs_of(run) for run in runs])
+        own = sum_of([costs_of(run) for run in runs if run.manifest.get("entry") == entry.key])
+        budgets = self.campaign.budget
+        night = Budget.parse(budgets.night).model_copy(update={"wall_seconds": None})
+        scopes = [
+            (Budget.parse(budgets.campaign), whole, self._promised(None)),
+            (night, less(whole, self.before), self._promised(None)),
+            (Budget.parse(entry.budget or budgets.topic), own, self._promised(entry.key)),
+        ]
+        caps: dict[str, float | int | None] = {}
+        for kind in KINDS:
+            rooms = [
+                max(cap - amount(spent, kind) - promised.get(kind, 0), 0)
+                for budget, spent, promised in scopes
+                if (cap := getattr(budget, kind)) is not None
+            ]
+            if kind == "wall_seconds" and self.deadline is not None:
+                rooms.append(max(self.deadline - time.monotonic(), 0))
+            caps[kind] = min(rooms) if rooms else None
+        return Budget.model_validate(caps)
+
+    def give(self, run: Run, entry: Entry, sharers: int) -> Budget:
+        """A share of what is left as the run's budget, on disk before the run goes on; `sharers` may
+        still ask for theirs. The run's own budget holds too. What is returned is the share."""
+        with self.lock:
+            left, spent, own = self.left(entry), costs_of(run), budget_of_settings(run)
+            share, whole = {}, {}
+            for kind in KINDS:
+                room, cap = getattr(left, kind), getattr(own, kind)
+                part = None if room is None else _part(kind, room, sharers)
+                rest = None if cap is None else max(cap - amount(spent, kind), 0)
+                parts = [each for each in (part, rest) if each is not None]
+                share[kind] = min(parts) if parts else None
+                whole[kind] = None if not parts else amount(spent, kind) + min(parts)
+            write(
+                run.folder / "budget.json", Budget.model_validate(whole).model_dump_json(indent=1)
+            )
+            given = Budget.model_validate(share)
+            self.given[run.folder.name], self.at_start[run.folder.name] = given, spent
+            return given
+
+    def take_back(self, run: Run) -> None:
+        """The run has stopped: what it has left of its share is free again."""
+        with self.lock:
+            self.given.pop(run.folder.name, None)
+
+    def _promised(self, entry: str | None) -> dict[str, float]:
+        """What runs that are going on may still spend: their shares less what their books have grown by."""
+        promised: dict[str, float] = {}
+        for run in self.nights.runs():
+            share = self.given.get(run.folder.name)
+            if share is None or (entry and run.manifest.get("entry") != entry):
+                continue
+            grown = less(costs_of(run), self.at_start[run.folder.name])
+            for kind in KINDS:
+                room = (getattr(share, kind) or 0) - amount(grown, kind)
+                promised[kind] = promised.get(kind, 0) + max(room, 0)
+        return promised
+
+
+def amount(costs: Costs, kind: str) -> float:
+    return costs.tokens if kind == "tokens" else float(getattr(costs, kind))
+
+
+def budget_of_settings(run: Run) -> Budget:
+    """What the run was started with: a campaign changes `budget.json` beside it."""
+    return Budget.parse(run.settings.budget)
+
+
+def _part(kind: str, room: float, sharers: int) -> float:
+    """Wall time passes for all at once; what else is left is shared."""
+    if kind == "wall_seconds":
+        return room
+    part = room / max(sharers, 1)
+    return int(part) if kind in ("nanodollars", "tokens") else part
