@@ -6,6 +6,7 @@
 Beside these lie the runs and scores of every seed, `baseline-seed-…` and `idea-seed-…`.
 """
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -103,7 +104,7 @@ def last_of(run: Path, lesson: Lesson) -> Reproduction | None:
 
 
 def command_of(run: Run, slug: str) -> str:
-    return f"autoresearch reproduce {run.folder.name} {slug}"
+    return f"autoresearch reproduce {shlex.quote(run.folder.name)} {slug}"
 
 
 def claim_of(run: Run, name: str) -> Claim | None:
