@@ -19,7 +19,7 @@ from autoresearch import leash
 from autoresearch.assembly import start
 from autoresearch.campaign.matrix import Entry, settings_of
 from autoresearch.campaign.nights import Account, Ended, Job, Nights, State, now
-from autoresearch.campaign.purse import KINDS, Purse
+from autoresearch.campaign.purse import Purse, kinds_of
 from autoresearch.errors import AutoresearchError, BudgetEnded
 from autoresearch.redaction import redactor
 from autoresearch.store import Run, cannot_write
@@ -50,7 +50,7 @@ class Worker:
     logs: Path
     say: Callable[[str], None]
 
-    def work(self, job: Job, sharers: int, tries: int) -> Ended:
+    def work(self, job: Job, sharers: Callable[[], int], tries: int) -> Ended:
         """Do the job. What goes wrong is part of the record: it ends nothing but this job."""
         entry, began = self.nights.campaign.entry(job.entry), now()
         run, code = None, None
@@ -58,7 +58,8 @@ class Worker:
             if entry is None:
                 raise AutoresearchError("no longer an entry of the campaign's file")
             run = self._run(job, entry)
-            self._give(run, entry, sharers)
+            kinds = kinds_of(run, asks_model=job.kind != "verify")
+            self.purse.give(run, entry, kinds, sharers())
             try:
                 code, said = self._child(job, run)
             finally:
@@ -84,19 +85,6 @@ class Worker:
         settings = settings_of(campaign, entry)
         earlier = self.nights.runs_of(entry.key)
         return start(settings, earlier=earlier, carry=campaign.carry, entry=entry.key)
-
-    def _give(self, run: Run, entry: Entry, sharers: int) -> None:
-        """Raises BudgetEnded where there is nothing left to give."""
-        left = self.purse.left(entry)
-        empty = [
-            kind for kind in KINDS if getattr(left, kind) is not None and getattr(left, kind) <= 0
-        ]
-        if empty:
-            kind = empty[0].replace("nanodollars", "dollars").replace("_", " ")
-            raise BudgetEnded(
-                f"no {kind} left in the budgets of the campaign, the night or the topic"
-            )
-        self.purse.give(run, entry, sharers)
 
     def _child(self, job: Job, run: Run) -> tuple[int | None, str]:
         """The exit code (None: it was ended by the clock), and what was said last on standard error, or

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from autoresearch.budgets import Budget
 from autoresearch.campaign.jobs import CUT, Clock, Worker
@@ -48,10 +49,10 @@ class Queue:
             self.changed.notify_all()
 
     def sharers(self, parallel: int) -> int:
-        """How many, with who asks, may ask for a share of what is left at the same time."""
+        """How many jobs have or want a share of what is left at the same time."""
         with self.changed:
             waiting = {job.entry for _, job, _ in self.jobs} - self.busy
-            return max(1, min(parallel - len(self.busy) + 1, len(waiting) + 1))
+            return min(parallel, len(self.busy) + len(waiting))
 
 
 def run_night(campaign: Campaign, say: Callable[[str], None], fail_on: frozenset[str]) -> Night:
@@ -127,7 +128,7 @@ def _work_off(nights: Nights, number: int, worker: Worker) -> None:
             place, job, tries = taken
             again = None
             try:
-                ended = _one(worker, job, queue.sharers(table.parallel), tries)
+                ended = _one(worker, job, partial(queue.sharers, table.parallel), tries)
                 nights.keep(number, place, ended)
                 worker.say(describe(ended))
                 if ended.state in ("failed", "budget") and tries <= table.retries:
@@ -144,7 +145,7 @@ def _work_off(nights: Nights, number: int, worker: Worker) -> None:
             future.result()
 
 
-def _one(worker: Worker, job: Job, sharers: int, tries: int) -> Ended:
+def _one(worker: Worker, job: Job, sharers: Callable[[], int], tries: int) -> Ended:
     if worker.clock.is_over():
         at = now()
         return Ended(job=job, run=job.run, state="cut off", reason=f"not begun: {CUT}", exit_code=None,

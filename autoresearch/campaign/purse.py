@@ -6,12 +6,16 @@ as its own budget, which its ledger holds to, so that no sum of parallel runs go
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from autoresearch.budgets import Budget
 from autoresearch.campaign.matrix import Campaign, Entry
 from autoresearch.campaign.nights import Costs, Nights, costs_of, less, sum_of
+from autoresearch.config import load_task
+from autoresearch.errors import BudgetEnded
 from autoresearch.store import Run, write
+from autoresearch.walls import needs_provider
 
 KINDS = ("nanodollars", "tokens", "gpu_seconds", "wall_seconds")
 
@@ -56,22 +60,27 @@ class Purse:
             caps[kind] = min(rooms) if rooms else None
         return Budget.model_validate(caps)
 
-    def give(self, run: Run, entry: Entry, sharers: int) -> Budget:
-        """A share of what is left as the run's budget, on disk before the run goes on; `sharers` may
-        still ask for theirs. The run's own budget holds too. What is returned is the share."""
+    def give(self, run: Run, entry: Entry, kinds: Iterable[str], sharers: int) -> Budget:
+        """A share of what is left as the run's budget, on disk before the run goes on, and what is returned.
+        `kinds` is what it can spend at all; of the rest nothing is set aside. `sharers` is how many,
+        with this one, have or want a share now. The run's own budget holds too.
+
+        Raises BudgetEnded where nothing is left of something that it needs."""
         with self.lock:
-            left, spent, own = self.left(entry), costs_of(run), budget_of_settings(run)
-            share, whole = {}, {}
-            for kind in KINDS:
+            left, spent, own = self.left(entry), costs_of(run), Budget.parse(run.settings.budget)
+            share, whole, others = {}, {}, max(sharers - len(self.given), 1)
+            for kind in kinds:
                 room, cap = getattr(left, kind), getattr(own, kind)
-                part = None if room is None else _part(kind, room, sharers)
+                if room is not None and room <= 0:
+                    said = kind.replace("nanodollars", "dollars").replace("_", " ")
+                    raise BudgetEnded(f"no {said} left in a budget of the campaign, night or topic")
+                part = None if room is None else _part(kind, room, others)
                 rest = None if cap is None else max(cap - amount(spent, kind), 0)
                 parts = [each for each in (part, rest) if each is not None]
                 share[kind] = min(parts) if parts else None
                 whole[kind] = None if not parts else amount(spent, kind) + min(parts)
-            write(
-                run.folder / "budget.json", Budget.model_validate(whole).model_dump_json(indent=1)
-            )
+            budget = Budget.model_validate(whole)
+            write(run.folder / "budget.json", budget.model_dump_json(indent=1))
             given = Budget.model_validate(share)
             self.given[run.folder.name], self.at_start[run.folder.name] = given, spent
             return given
@@ -99,9 +108,12 @@ def amount(costs: Costs, kind: str) -> float:
     return costs.tokens if kind == "tokens" else float(getattr(costs, kind))
 
 
-def budget_of_settings(run: Run) -> Budget:
-    """What the run was started with: a campaign changes `budget.json` beside it."""
-    return Budget.parse(run.settings.budget)
+def kinds_of(run: Run, asks_model: bool) -> list[str]:
+    """What the run can spend at all."""
+    model, gpus = run.settings.model.name, load_task(run.task_folder).limits.gpus
+    paid = asks_model and needs_provider(model)
+    wanted = {"nanodollars": paid, "tokens": paid, "gpu_seconds": gpus > 0, "wall_seconds": True}
+    return [kind for kind in KINDS if wanted[kind]]
 
 
 def _part(kind: str, room: float, sharers: int) -> float:

@@ -14,7 +14,7 @@ from autoresearch.campaign.morning import morning
 from autoresearch.campaign.nights import Costs, Ended, Job, Night, Nights, Plan, costs_of, sum_of
 from autoresearch.campaign.outputs import junit
 from autoresearch.campaign.planning import plan_night
-from autoresearch.campaign.purse import Purse
+from autoresearch.campaign.purse import KINDS, Purse
 from autoresearch.campaign.words import report, safe, summary
 from autoresearch.config import Settings
 from autoresearch.ledger import Amounts, Ledger
@@ -181,15 +181,15 @@ def test_no_sum_of_parallel_runs_goes_beyond_a_budget(tmp_path: Path) -> None:
     purse = Purse(nights, nights.books())
     first, second = run_of(nights, 0, 0.0, None), run_of(nights, 1, 0.0, None)
     # The topic has 1 dollar left, the night 10, of which two may have a half each.
-    assert purse.give(first, entries[0], 2).nanodollars == 500_000_000
-    assert purse.give(second, entries[1], 1).nanodollars == 4_000_000_000
+    assert purse.give(first, entries[0], KINDS, 2).nanodollars == 500_000_000
+    assert purse.give(second, entries[1], KINDS, 2).nanodollars == 4_000_000_000
     spend(first, 0.4)
     assert purse.left(entries[0]).nanodollars == 500_000_000
     assert purse.left(entries[2]).nanodollars == 4_000_000_000
     purse.take_back(first)
     assert purse.left(entries[0]).nanodollars == 600_000_000
     assert budget_of(first).nanodollars == 500_000_000
-    assert purse.give(first, entries[0], 1).nanodollars == 600_000_000
+    assert purse.give(first, entries[0], KINDS, 1).nanodollars == 600_000_000
     assert budget_of(first).nanodollars == 1_000_000_000
     for run in (second, run_of(nights, 2, 0.0, None)):
         spend(run, 4.0)
