@@ -20,7 +20,8 @@ def price_list(settings: ModelSettings) -> dict[str, Price]:
 
 def _price(settings: ModelSettings) -> Price:
     found = price_of(settings.name, settings)
-    if found is not None:
+    said = settings.price is not None and (found is None or not any(found[:2]))
+    if found is not None and not said:
         return Price(input=found[0], output=found[1], source=found[2])
     if settings.price is None:
         raise BadInput(
