@@ -46,6 +46,8 @@ from autoresearch.walls import (
 )
 from autoresearch.workspace import Workspace
 
+Packing = Callable[[Callable[[], Ground]], Luggage | None]
+
 
 def start(
     settings: Settings,
@@ -63,25 +65,13 @@ def start(
         return _start(settings, opened, watch, partial(pack, earlier, carry))
 
 
-def _start(
-    settings: Settings, opened: Opened, watch: Watch, packing: Callable[[Ground], Luggage | None]
-) -> Run:
+def _start(settings: Settings, opened: Opened, watch: Watch, packing: Packing) -> Run:
     task = load_task(opened.folder)
     topic = settings.topic.strip() or task.topic.strip()
     if not topic:
         raise BadInput(f"no topic: give one after `run`, or set topic in {task.folder}/task.toml")
-    if shutil.which("git") is None:
-        raise BadInput("git is not installed: every attempt is a commit; install it")
     prompts = Prompts(settings.prompts)
-    Budget.parse(settings.budget)
-    if settings.model.price is not None:
-        parse_price(settings.model.price)
-    check_trust(settings)
-    prices: dict[str, Price] = {}
-    if needs_provider(settings.model.name):
-        check_models(settings.model)
-        prices = price_list(settings.model)
-    _check_folders(settings)
+    prices = _check(settings)
     sandbox = open_sandbox(settings, watch=watch)
     sandbox.check(task.limits)  # before the minutes that an environment may take
     environment = sandbox.environment(opened.folder)
@@ -100,7 +90,7 @@ def _start(
     recorded = recorded_run(settings)
     facts |= _facts_of(recorded) if recorded else {}
     files = _files(environment) | _repairs(settings, recorded)
-    ground = Ground.of(opened.folder, facts["sandbox"], frozen)
+    ground = partial(Ground.of, opened.folder, facts["sandbox"], frozen)
     luggage = packed(recorded.folder) if recorded else packing(ground)
     if luggage is not None:
         facts["carried"] = str(luggage.parcel)
@@ -111,6 +101,22 @@ def _start(
         run.note(remark)
     opened.tell(run)
     return run
+
+
+def _check(settings: Settings) -> dict[str, Price]:
+    """Refuse what can be refused at once; the prices of the models that settings name."""
+    if shutil.which("git") is None:
+        raise BadInput("git is not installed: every attempt is a commit; install it")
+    Budget.parse(settings.budget)
+    if settings.model.price is not None:
+        parse_price(settings.model.price)
+    check_trust(settings)
+    prices: dict[str, Price] = {}
+    if needs_provider(settings.model.name):
+        check_models(settings.model)
+        prices = price_list(settings.model)
+    _check_folders(settings)
+    return prices
 
 
 def _files(environment: Environment) -> dict[str, str]:
