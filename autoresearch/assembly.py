@@ -53,7 +53,7 @@ from autoresearch.walls import (
 )
 from autoresearch.workspace import Workspace
 
-Packing = Callable[[Ground], Luggage | None]
+Packing = Callable[[Callable[[], Ground]], Luggage | None]
 
 
 def start(
@@ -78,9 +78,7 @@ def _start(settings: Settings, opened: Opened, watch: Watch, packing: Packing, e
     topic = settings.topic.strip() or task.topic.strip()
     if not topic:
         raise BadInput(f"no topic: give one after `run`, or set topic in {task.folder}/task.toml")
-    if shutil.which("git") is None:
-        raise BadInput("git is not installed: every attempt is a commit; install it")
-    prompts, prices = Prompts(settings.prompts), _checked(settings)
+    prompts, prices = Prompts(settings.prompts), _check(settings)
     sandbox = open_sandbox(settings, watch=watch)
     sandbox.check(task.limits)  # before the minutes that an environment may take
     environment = sandbox.environment(opened.folder)
@@ -99,7 +97,7 @@ def _start(settings: Settings, opened: Opened, watch: Watch, packing: Packing, e
     recorded = recorded_run(settings)
     facts |= (facts_of(recorded) if recorded else {}) | ({"entry": entry} if entry else {})
     files = _files(environment) | _repairs(settings, recorded)
-    ground = Ground.of(opened.folder, facts["sandbox"], frozen)
+    ground = partial(Ground.of, opened.folder, facts["sandbox"], frozen)
     luggage = packed(recorded.folder) if recorded else packing(ground)
     facts |= {"carried": str(luggage.parcel)} if luggage else {}
     run = create_run(frozen, opened.folder, facts, files, luggage.unpack if luggage else None)
@@ -111,8 +109,10 @@ def _start(settings: Settings, opened: Opened, watch: Watch, packing: Packing, e
     return run
 
 
-def _checked(settings: Settings) -> dict[str, Price]:
-    """What the models cost. Refuses what is wrong with the settings before anything is built."""
+def _check(settings: Settings) -> dict[str, Price]:
+    """Refuse what can be refused at once; the prices of the models that settings name."""
+    if shutil.which("git") is None:
+        raise BadInput("git is not installed: every attempt is a commit; install it")
     Budget.parse(settings.budget)
     if settings.model.price is not None:
         parse_price(settings.model.price)

@@ -6,7 +6,7 @@ compared: the same task, environment and data. Nothing of it counts as tried by 
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class Luggage:
 
     def unpack(self, folder: Path) -> None:
         """Write it into a run's directory that is being made. Raises BadInput where code is missing."""
-        parcel = self.parcel
+        folder, parcel = folder.resolve(), self.parcel  # git works in folders of its own
         if parcel.trials:
             workspace = Workspace(folder / "code.git", folder / "trees", "2000-01-01T00:00:00Z")
             commits = {name: self._commit(workspace, folder, name) for name in parcel.trials}
@@ -125,10 +125,11 @@ class Found:
         return self.lesson.idea.slug, self.lesson.idea.summary
 
 
-def pack(earlier: Sequence[Run], carry: Carry, here: Ground) -> Luggage | None:
-    """What a run on the ground `here` takes over from `earlier` ones; None without any."""
+def pack(earlier: Sequence[Run], carry: Carry, ground: Callable[[], Ground]) -> Luggage | None:
+    """What a run on that ground takes over from `earlier` ones; None without any."""
     if not earlier:
         return None
+    here = ground()
     runs = sorted({run.folder: run for run in earlier}.values(), key=lambda run: run.created)
     found = [each for run in runs for each in (*_carried_before(run), *_tried(run))]
     changed = {run.folder: here.differs(_ground_of(run)) for run in runs}

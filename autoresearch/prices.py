@@ -20,8 +20,7 @@ def price_list(settings: ModelSettings) -> dict[str, Price]:
 
 def _price(settings: ModelSettings) -> Price:
     found = price_of(settings.name, settings)
-    said = settings.price is not None and (found is None or not any(found[:2]))
-    if found is not None and not said:
+    if found is not None:
         return Price(input=found[0], output=found[1], source=found[2])
     if settings.price is None:
         raise BadInput(

@@ -41,6 +41,8 @@ from autoresearch.think.ideas import LESSONS_ROOM, worth_telling
 from tests.examples import FLOOR, IDEA, LESSON, variables_of
 from tests.falsify import lines
 
+ROOT = Path(__file__).parents[1]
+
 
 @dataclass(frozen=True)
 class Thought:
@@ -59,12 +61,12 @@ class Thought:
         )  # fmt: skip
 
 
-STEPS = Thought("more-steps", "More gradient descent.", "STEPS = 40\n", "STEPS = 80\n")
+STEPS = Thought("more-steps", "More gradient descent.", "STEPS = 40\n", "STEPS = 50\n")
 TRUTH = Thought("the-true-line", "Use a strong prior.", lines.LAST, lines.LAST + 'predictions = [3 * x + 1 for x in data["pool"]]\n')  # fmt: skip
 START = Thought("another-start", "Draw other random numbers.", "random.Random(seed)", "random.Random(seed + 9)")  # fmt: skip
 AGAIN = replace(TRUTH, slug="a-fixed-line")
-CHILD = Thought("a-larger-step", "Raise the learning rate.", "LEARNING_RATE = 0.05\n", "LEARNING_RATE = 0.1\n", "more-steps")  # fmt: skip
-FASTER = Thought("a-faster-slope", "Move only the slope quicker.", "            LEARNING_RATE\n", "            1.5 * LEARNING_RATE\n")  # fmt: skip
+CHILD = Thought("a-larger-step", "Raise the learning rate.", "LEARNING_RATE = 0.05\n", "LEARNING_RATE = 0.06\n", "more-steps")  # fmt: skip
+FASTER = Thought("a-faster-slope", "Move only the slope quicker.", "            LEARNING_RATE\n", "            1.2 * LEARNING_RATE\n")  # fmt: skip
 
 
 class Thinker:
@@ -170,7 +172,7 @@ def test_a_claim_that_stands_is_a_parent_and_the_child_is_compared_with_it(
     run = second[0]
     trial = read(run.folder / "round-00" / "0-a-larger-step" / "practice.json", Trial)
     assert trial.parent == "carried/000-more-steps"
-    assert "+STEPS = 80" in trial.diff and "+LEARNING_RATE = 0.1" in trial.diff
+    assert "+STEPS = 50" in trial.diff and "+LEARNING_RATE = 0.06" in trial.diff
     before = read(first.folder / "round-00" / "0-more-steps" / "practice.json", Trial)
     gains = [
         float(mine.value or 0.0) - float(theirs.value or 0.0)
@@ -178,7 +180,7 @@ def test_a_claim_that_stands_is_a_parent_and_the_child_is_compared_with_it(
     ]
     verdict = read(run.folder / "round-00" / "0-a-larger-step" / "feedback.json", Lesson).verdict
     assert verdict.over_parent == pytest.approx(sum(gains) / len(gains)) and verdict.over_parent > 0
-    assert "## parent more-steps" in second[1] and "STEPS = 80" in second[1]
+    assert "## parent more-steps" in second[1] and "STEPS = 50" in second[1]
 
 
 def test_commits_keep_their_hashes_and_the_earlier_repository_is_left_alone(
@@ -200,7 +202,7 @@ def test_claims_on_and_beside_what_was_carried_over_are_combined(second: tuple[R
     claims = read(second[0].folder / "claims.json", Claims).claims
     assert [claim.slug for claim in claims] == ["a-larger-step", "a-faster-slope", "combined"]
     combined = read(second[0].folder / "round-01" / "0-combined" / "practice.json", Trial)
-    for changed in ("+STEPS = 80", "+LEARNING_RATE = 0.1", "+            1.5 * LEARNING_RATE"):
+    for changed in ("+STEPS = 50", "+LEARNING_RATE = 0.06", "+            1.2 * LEARNING_RATE"):
         assert changed in combined.diff
 
 
@@ -398,7 +400,7 @@ def test_a_start_that_is_killed_leaves_no_run(
 ) -> None:
     task, runs = lines.task(tmp_path), tmp_path / "runs"
     command = [sys.executable, "-c", KILLED, event, where, str(task), str(runs), str(first.folder)]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
     assert done.returncode == -9, done.stderr
     assert list_runs(runs) == []
 
@@ -409,7 +411,7 @@ def test_a_start_that_is_killed_leaves_no_run(
 def autoresearch(*arguments: str) -> str:
     command = [sys.executable, "-m", "autoresearch", *arguments]
     done = subprocess.run(
-        command, cwd=Path(__file__).parents[1], env=os.environ | {"COLUMNS": "200"},
+        command, cwd=ROOT, env=os.environ | {"COLUMNS": "200"},
         capture_output=True, text=True, timeout=250, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -431,7 +433,8 @@ def test_a_replay_carries_over_what_the_recorded_run_did(
         write_cassette(second[0], recorded)
         assert read_cassette(recorded).carried
     runs = tmp_path / "replays"
-    autoresearch("run", "--model", f"replay:{recorded}", "--sandbox", "local", "--runs", str(runs))
+    beside = os.path.relpath(runs, ROOT)  # as `runs`, the default, is
+    autoresearch("run", "--model", f"replay:{recorded}", "--sandbox", "local", "--runs", beside)
     replayed = Run(list_runs(runs)[0])
     assert len(results(replayed)) == 3 and results(replayed) == results(second[0])
     assert replayed.manifest["carried"] == second[0].manifest["carried"]
@@ -473,20 +476,18 @@ def test_what_was_carried_over_is_shown(first: Run, second: tuple[Run, str]) -> 
 
 
 def test_blind_search_repeats_nothing_and_builds_on_what_stands(tmp_path: Path) -> None:
-    runs, seen, earlier = tmp_path / "runs", [], []
-    for _ in range(3):
-        run = start(settings(lines.task(tmp_path / str(len(seen))), runs, 2, model=ModelSettings(name="offline")), earlier=earlier)  # fmt: skip
+    offline, earlier, ideas = ModelSettings(name="offline"), [], []
+    for _ in range(2):
+        given = settings(lines.SLOPE, tmp_path / "runs", 3, model=offline, alpha=0.5)
+        run = start(given, earlier=earlier)
         work(run)
-        ideas = [row.idea for row in rows_of(run) if row.idea.slug != "combined"]
-        assert ideas
-        seen += [(idea.summary, idea.parent) for idea in ideas]
+        ideas.append([row.idea for row in rows_of(run) if row.idea.slug != "combined"])
         earlier.append(run)
-    assert len(set(seen)) == len(seen)
-    carried = carried_in(earlier[-1].folder)
-    parents = (
-        [each.lesson.idea.slug for each in carried.lessons if each.lesson.commit] if carried else []
-    )
-    assert not parents or {parent for _, parent in seen[-2:]} & set(parents)
+    tried = [(idea.summary, idea.parent) for idea in (*ideas[0], *ideas[1])]
+    carried = carried_in(earlier[1].folder)
+    assert ideas[1] and len(set(tried)) == len(tried) and carried
+    standing = {each.lesson.idea.slug for each in carried.lessons if each.lesson.commit}
+    assert standing & {idea.parent for idea in ideas[1]}
 
 
 WORDS = [

@@ -1,5 +1,7 @@
 """Ideas, from the task, its code, the papers and the lessons of earlier rounds."""
 
+from itertools import zip_longest
+
 from autoresearch.briefing import brief
 from autoresearch.codemap import view
 from autoresearch.config import CODE_SHOWN
@@ -10,7 +12,8 @@ from autoresearch.store import Desk
 
 LESSONS_SHOWN = 60  # of which two thirds at most improved
 LESSONS_ROOM = 60_000  # characters for all of them: some 15,000 to 20,000 tokens
-PART = 1_200  # characters of one analysis, reason, ... of a lesson
+RESULT = 400  # characters of an idea's summary, and of what came out
+OPINION = 1_200  # characters of one opinion on it
 PARENTS = 5  # improved ideas whose code is shown
 PAPERS_SHOWN = 15
 
@@ -68,40 +71,45 @@ def improved(memory: tuple[Lesson, ...]) -> list[Lesson]:
 def worth_telling(memory: tuple[Lesson, ...]) -> tuple[Lesson, ...]:
     """The lessons that a prompt should hold: the largest gains first, then the latest others.
 
-    At most LESSONS_SHOWN, in LESSONS_ROOM characters. Where that is little, the least telling go without
-    their analyses and reviews, or are left out.
+    At most LESSONS_SHOWN, in LESSONS_ROOM characters. What the room is too small for goes without its
+    analysis and review, or is left out: the smallest gains and the oldest others first.
     """
     improvements = improved(memory)
     others = [lesson for lesson in memory if lesson.verdict.outcome is not Outcome.improved]
-    room_for_good = max(LESSONS_SHOWN * 2 // 3, LESSONS_SHOWN - len(others))
-    good = improvements[:room_for_good]
+    good = improvements[: max(LESSONS_SHOWN * 2 // 3, LESSONS_SHOWN - len(others))]
     latest = others[max(0, len(others) - (LESSONS_SHOWN - len(good))) :]
-    told, room = {}, LESSONS_ROOM
-    for lesson in (*good, *reversed(latest)):
-        whole = _bounded(lesson)
-        for version in (whole, whole.model_copy(update={"analysis": None, "review": None})):
-            if _size(version) <= room:
-                told[lesson.name] = version
-                room -= _size(version)
-                break
+    in_turns = zip_longest(good, reversed(latest))
+    chosen = [_bounded(lesson) for turn in in_turns for lesson in turn if lesson is not None]
+    told: dict[str, Lesson] = {}
+    room = LESSONS_ROOM
+    for version in (*map(_without_opinions, chosen), *chosen):  # first of all what came out
+        before = told.get(version.name)
+        more = _size(version) - (_size(before) if before else 0)
+        if more <= room:
+            told[version.name] = version
+            room -= more
     return tuple(told[lesson.name] for lesson in (*good, *latest) if lesson.name in told)
 
 
+def _without_opinions(lesson: Lesson) -> Lesson:
+    return lesson.model_copy(update={"analysis": None, "review": None})
+
+
 def _bounded(lesson: Lesson) -> Lesson:
-    """With no part longer than PART characters of what a prompt shows."""
+    """With each part of what a prompt shows cut to its room."""
     idea, verdict, analysis, review = lesson.idea, lesson.verdict, lesson.analysis, lesson.review
     update: dict[str, object] = {
-        "idea": idea.model_copy(update={"summary": cut(idea.summary, PART)}),
-        "verdict": verdict.model_copy(update={"reason": cut(verdict.reason, PART)}),
+        "idea": idea.model_copy(update={"summary": cut(idea.summary, RESULT)}),
+        "verdict": verdict.model_copy(update={"reason": cut(verdict.reason, RESULT)}),
     }
     if analysis:
         shorter = {
-            "explanation": cut(analysis.explanation, PART),
-            "advice": cut(analysis.advice, PART),
+            "explanation": cut(analysis.explanation, OPINION),
+            "advice": cut(analysis.advice, OPINION),
         }
         update["analysis"] = analysis.model_copy(update=shorter)
     if review:
-        asked = tuple(cut(each, PART) for each in review.requested_experiments)
+        asked = tuple(cut(each, OPINION) for each in review.requested_experiments)
         update["review"] = review.model_copy(update={"requested_experiments": asked})
     return lesson.model_copy(update=update)
 

@@ -44,10 +44,10 @@ sandbox.i_trust_generated_code = true
 [[include]]
 topic = "{provided}"
 task = "{slope}"
-model = "local-model"
+model = "openai/model"
 priority = 2
 budget = ["1usd"]
-settings = {{ "model.api_base" = "{url}", "model.price" = "3,15", "model.retries" = 0 }}
+settings = {{ "model.api_base" = "http://model.example/v1", "model.price" = "3,15", "model.retries" = 0 }}
 
 [[include]]
 topic = "{offline}"
@@ -96,6 +96,7 @@ class Campaign:
     file: Path
     said: Said
     disk: Path
+    proxy: str  # what is not on this machine is reached through it, and it is the provider itself
 
     @property
     def nights(self) -> Nights:
@@ -106,7 +107,8 @@ class Campaign:
         return subprocess.Popen(
             [*command, "--folder", str(self.disk / "nightly"), *more],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "OPENAI_API_KEY": "sk-not-a-real-key-123456"},
+            env={**os.environ, "OPENAI_API_KEY": "sk-not-a-real-key-123456",
+                 "HTTP_PROXY": self.proxy, "http_proxy": self.proxy},
         )  # fmt: skip
 
     def night(self, *more: str) -> tuple[int, str]:
@@ -146,8 +148,8 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
             file = folder / "nightly.toml"
             shape = "\n".join(f"{name} = {value}" for name, value in SHAPE.items())
             names = {"provided": PROVIDED, "offline": OFFLINE, "broken": BROKEN}
-            file.write_text(FILE.format(shape=shape, slope=SLOPE, url=endpoint.url, **names))
-            yield Campaign(file, said, disk)
+            file.write_text(FILE.format(shape=shape, slope=SLOPE, **names))
+            yield Campaign(file, said, disk, endpoint.url.removesuffix("/v1"))
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 

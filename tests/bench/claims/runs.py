@@ -87,7 +87,7 @@ def _run(world: World, random: np.random.Generator, level: Level, stop: bool) ->
             trial = _trial(floor, _measurements(mine, rows), held, stop)
             verdict = judge(trial, floor, TASK)
             of = IDEA.model_copy(update={"parent": "found" if builds else None})
-            lessons.append(Lesson.model_construct(verdict=verdict, idea=of))
+            lessons.append(Lesson.model_construct(name="round-00/0-x", verdict=verdict, idea=of))
             if verdict.outcome is Outcome.improved:
                 found.append(idea)
             counts = None if builds or idea.capped else size
