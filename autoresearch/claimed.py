@@ -31,8 +31,9 @@ def claims_part(run: Run) -> "RenderableType | None":
     from rich.console import Group
 
     standing = [claim for claim in claims if not claim.refuted]
-    first = _table(standing) if standing else "\nNo gain stands; the test split was not opened."
-    return Group(first, *_refuted(claims))
+    opened = any(claim.test_effect is not None for claim in claims)
+    said = "on the sealed test split, opened once" if opened else "the test split was not opened"
+    return Group(_table(standing) if standing else f"\nNo gain stands; {said}.", *_refuted(claims))
 
 
 def _table(claims: list[Claim]) -> "Table":
@@ -67,9 +68,19 @@ def _refuted(claims: list[Claim]) -> list[str]:
             for each in claim.evidence
             if each.outcome == "refuted"
         ]
-        said = "; ".join(why) or f"not {claim.refuted[0]} ({number(claim.test_effect)})"
+        said = "; ".join(why) or f"not {claim.refuted[0]}: {_on_test(claim)}"
         lines.append(f"[red]refuted[/red] {plain(claim.slug)}: {plain(said)}")
     return ["", *lines] if lines else []
+
+
+def _on_test(claim: Claim) -> str:
+    """The gain on the test split with its 95 % interval, and what it was held to."""
+    effect, p, level = claim.test_effect or 0.0, claim.test_p, claim.test_level
+    low, high = claim.test_interval or (effect, effect)
+    held = (
+        "" if p is None or level is None else f", p = {p:.2g} against a level of {level:.2g} (Holm)"
+    )
+    return f"gain {effect:+.4f} [{low:+.4f}, {high:+.4f}]{held}"
 
 
 def _empty(title: str, what: str, columns: tuple[str, ...]) -> "Table":
@@ -123,7 +134,7 @@ def evidence_part(run: Run, name: str) -> list[str]:
         lines.append(f"  {MARKS[each.outcome]:9} {each.falsifier}: {plain(each.reason)}{ran}")
     if claim.test_effect is not None:
         gap = f", {claim.gap:+.4f} less than on validation" if claim.gap is not None else ""
-        lines.append(f"  sealed test split: gain {claim.test_effect:+.4f}{gap}")
+        lines.append(f"  sealed test split: {_on_test(claim)}{gap}")
     if claim.fidelity:
         said = claim.fidelity
         lines.append(
