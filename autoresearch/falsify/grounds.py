@@ -93,7 +93,9 @@ class Grounds:
 
     def constant(self) -> float | None:
         """What the same prediction for every row scores: the baseline's most common one. None where the
-        format of its predictions is not known, or the scorer refuses it."""
+        format of its predictions is not known, the scorer refuses it, or there is no scorer."""
+        if self.lab.task.reported:
+            return None
 
         def score() -> Score:
             scored = score_predictions(self.lab, self.desk, "constant", "validation")
