@@ -53,7 +53,9 @@ def claims_part(run: Run) -> "RenderableType | None":
     from rich.console import Group
 
     standing = [claim for claim in claims if not claim.refuted]
-    first = _table(standing) if standing else "\nNo gain stands; the test split was not opened."
+    opened = any(claim.test_effect is not None for claim in claims)
+    said = "on the sealed test split, opened once" if opened else "the test split was not opened"
+    first = _table(standing) if standing else f"\nNo gain stands; {said}."
     return Group(first, *_refuted(claims), *_took(run), _again(run, claims))
 
 
@@ -130,7 +132,17 @@ def why_refuted(claim: Claim) -> str:
     """By what, and why; untrusted text."""
     found = [each for each in claim.evidence if each.outcome == "refuted"]
     why = "; ".join(f"{each.falsifier}: {each.reason}" for each in found)
-    return why or f"not {claim.refuted[0]} ({number(claim.test_effect)})"
+    return why or f"not {claim.refuted[0]}: {_on_test(claim)}"
+
+
+def _on_test(claim: Claim) -> str:
+    """The gain on the test split with its 95 % interval, and what it was held to."""
+    effect, p, level = claim.test_effect or 0.0, claim.test_p, claim.test_level
+    low, high = claim.test_interval or (effect, effect)
+    held = (
+        "" if p is None or level is None else f", p = {p:.2g} against a level of {level:.2g} (Holm)"
+    )
+    return f"gain {effect:+.4f} [{low:+.4f}, {high:+.4f}]{held}"
 
 
 def _empty(title: str, what: str, columns: tuple[str, ...]) -> "Table":
@@ -188,7 +200,7 @@ def evidence_part(run: Run, name: str) -> list[str]:
         lines.append(f"  {MARKS[each.outcome]:9} {each.falsifier}: {plain(each.reason)}{ran}")
     if claim.test_effect is not None:
         gap = f", {claim.gap:+.4f} less than on validation" if claim.gap is not None else ""
-        lines.append(f"  sealed test split: gain {claim.test_effect:+.4f}{gap}")
+        lines.append(f"  sealed test split: {_on_test(claim)}{gap}")
     if claim.environment is not None:
         lines.append(f"  commit {claim.commit[:10]}, environment {claim.environment}")
     if claim.fidelity:

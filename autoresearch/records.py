@@ -496,6 +496,10 @@ class Claim(Record):
     test_baseline: float | None
     test_effect: float | None
     test_interval: tuple[float, float] | None
+    test_p: float | None = None  # one-sided; None in runs of versions that did not test it
+    test_level: float | None = (
+        None  # that it was held to: Holm's, over all claims on the test split
+    )
     self_reported: bool = False
     survived: tuple[str, ...]
     untested: tuple[str, ...]

@@ -19,8 +19,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from autoresearch.errors import BadInput
+from autoresearch.falsify.evidence import FRESH_FIRST, KEPT
 from autoresearch.falsify.grounds import FRESH, LIMITS, Grounds, cost_of
-from autoresearch.falsify.reruns import FRESH_FIRST, KEPT
 from autoresearch.floors import floor_of, smallest_gain
 from autoresearch.harness import Lab, explain, in_parallel, measure
 from autoresearch.paired import Pair, Test, example_gains, gains_of, paired_test

@@ -245,7 +245,7 @@ def test_each_claim_is_there_in_full(run: Run, text: str) -> None:
             )
             assert claim.gap is not None and f"|{claim.gap:+.4f}|" in "\n".join(rows)
     assert f"autoresearch reproduce {run.folder.name} 0.0" in said
-    assert str(run.manifest["sandbox"]["environment"]) in said
+    assert claims[0].environment and claims[0].environment in said
     assert "a refuted claim is not scored on the sealed test split" in said
 
 

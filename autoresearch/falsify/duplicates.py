@@ -1,6 +1,6 @@
 """Leakage through rows that are in the pool and in the training data."""
 
-from autoresearch.falsify.evidence import LEVEL, Untestable, mean, p_above_zero
+from autoresearch.falsify.evidence import Untestable, mean, without_copies
 from autoresearch.falsify.grounds import AS_IT_IS
 from autoresearch.falsify.subject import Subject, refuted, survived
 from autoresearch.leaks import comparable
@@ -8,7 +8,6 @@ from autoresearch.records import Evidence
 from autoresearch.tables import read_tables
 
 FEWEST = 20  # other rows; with fewer nothing can be said
-KEPT = 0.5  # the share of the gain that must be there on other rows too
 
 
 def duplicates(subject: Subject) -> Evidence:
@@ -28,8 +27,7 @@ def duplicates(subject: Subject) -> Evidence:
         f"{count} of {len(gains)} validation rows are among the training rows; on the others the gain "
         f"is {mean(others):+.4g}, on all {mean(gains):+.4g} (in scores of rows)"
     )
-    lost = mean(others) < KEPT * mean(gains) or p_above_zero(others) >= LEVEL > p_above_zero(gains)
-    return refuted(said) if lost else survived(said)
+    return refuted(said) if without_copies(gains, others) else survived(said)
 
 
 def _gains_by_row(subject: Subject) -> list[float]:

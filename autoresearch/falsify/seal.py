@@ -3,11 +3,13 @@
 The test score is not computed before this: the scorer is asked for one split at a time.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from autoresearch.falsify.evidence import mean
+from autoresearch.falsify.evidence import Sealed, mean, on_test
 from autoresearch.harness import Lab, score_predictions
-from autoresearch.paired import paired_test
+from autoresearch.paired import Pair, example_gains, gains_of
 from autoresearch.records import (
     Claim,
     Evidence,
@@ -24,6 +26,14 @@ SEALED = "a gain on the sealed test split"
 SEEN = "a test split that chose nothing (by it an earlier run's claim was chosen that this was built on)"
 NO_SEAL = "a sealed test split (none: the score is self-reported, the program's own figure)"
 Tried = tuple[Lesson, tuple[Evidence, ...], Fidelity | None]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A claim with its runs on the test split, each beside the baseline's with that seed."""
+
+    claim: Claim
+    pairs: list[Pair]
 
 
 def stands(evidence: tuple[Evidence, ...]) -> bool:
@@ -43,7 +53,8 @@ def open_seal(lab: Lab, tried: list[Tried]) -> tuple[Claim, ...]:
             for claim in claims
         )
     opening = lab.desk.step("seal", Opening, lambda: _opening(lab, standing))
-    return tuple(claim if claim.refuted else _opened(lab, claim, opening) for claim in claims)
+    opened = [claim if claim.refuted else _opened(lab, claim, opening) for claim in claims]
+    return tuple(_decided(lab, opened))
 
 
 def _opening(lab: Lab, claims: list[Claim]) -> Opening:
@@ -54,7 +65,7 @@ def _opening(lab: Lab, claims: list[Claim]) -> Opening:
     )
 
 
-def _opened(lab: Lab, claim: Claim, opening: Opening) -> Claim:
+def _opened(lab: Lab, claim: Claim, opening: Opening) -> Claim | Scored:
     if (claim.name, claim.commit) in opening.ideas and opening.baseline == lab.floor.commit:
         return _with_test(lab, claim)
     why = f"opened at {opening.opened} already, for {len(opening.ideas)} other ideas"
@@ -91,32 +102,47 @@ def _claim(
     )
 
 
-def _with_test(lab: Lab, claim: Claim) -> Claim:
+def _with_test(lab: Lab, claim: Claim) -> Claim | Scored:
     desk = lab.desk.at(claim.name)
     trial = read(desk.folder / "practice.json", Trial)
     screening = str(trial.attempts[-1].number)
     floor = {each.seed: each for each in lab.floor.measurements}
     pairs = [
         (
-            _on_test(lab, desk, _name(mine, screening)),
-            _on_test(lab, lab.desk.at("baseline"), _name(floor[mine.seed])),
+            _on_test(lab, desk, mine, _name(mine, screening)),
+            _on_test(lab, lab.desk.at("baseline"), floor[mine.seed], _name(mine)),
         )
         for mine in trial.measurements
     ]
-    scored = [(m.value, b.value) for m, b in pairs if m.value is not None and b.value is not None]
-    if len(scored) < len(pairs):
+    if any(each.value is None for pair in pairs for each in pair):
         said = f"{SEALED} (score.py gave none)"
         return claim.model_copy(update={"untested": (*claim.untested, said)})
     if _from_carried(lab, trial):
         claim = claim.model_copy(update={"untested": (*claim.untested, SEEN)})
-    gains = [lab.task.gain(mine, base) for mine, base in scored]
-    test, held = paired_test(gains), mean(gains) > 0
+    return Scored(claim, pairs)
+
+
+def _decided(lab: Lab, opened: list[Claim | Scored]) -> Iterator[Claim]:
+    """The claims in their order, those with test scores decided together."""
+    scored = [each for each in opened if isinstance(each, Scored)]
+    gains = [gains_of(each.pairs, lab.task) for each in scored]
+    rows = [example_gains(each.pairs) for each in scored]
+    found = iter(zip(gains, on_test(list(zip(gains, rows, strict=True))), strict=True))
+    for each in opened:
+        yield each if isinstance(each, Claim) else _held(each, *next(found))
+
+
+def _held(scored: Scored, gains: list[float], found: Sealed) -> Claim:
+    claim, test = scored.claim, found.test
+    passed = ("survived", claim.survived) if found.holds else ("refuted", claim.refuted)
     update = {
-        "test_score": mean([m for m, _ in scored]),
-        "test_baseline": mean([b for _, b in scored]),
+        "test_score": mean([float(mine.value or 0.0) for mine, _ in scored.pairs]),
+        "test_baseline": mean([float(base.value or 0.0) for _, base in scored.pairs]),
         "test_effect": mean(gains),
         "test_interval": (test.low, test.high) if test else None,
-        "survived" if held else "refuted": (*(claim.survived if held else ()), SEALED),
+        "test_p": found.p,
+        "test_level": found.level,
+        passed[0]: (*passed[1], SEALED),
     }
     return claim.model_copy(update=update)
 
@@ -135,5 +161,7 @@ def _name(measured: Measurement, screening: str = "seed-0") -> str:
     return screening if measured.seed == 0 else f"seed-{measured.seed}"
 
 
-def _on_test(lab: Lab, desk: Desk, name: str) -> Score:
-    return desk.step(f"{name}-test", Score, lambda: score_predictions(lab, desk, name, "test"))
+def _on_test(lab: Lab, desk: Desk, measured: Measurement, name: str) -> Measurement:
+    """The same run with its score on the test split, examples too."""
+    score = desk.step(f"{name}-test", Score, lambda: score_predictions(lab, desk, name, "test"))
+    return measured.model_copy(update={"score": score})

@@ -4,6 +4,7 @@ import random
 import shutil
 from pathlib import Path
 
+from autoresearch.falsify.seal import SEALED
 from tests.bench.claims.cheats.planted import (
     ABLATION,
     FRESH,
@@ -83,3 +84,10 @@ def programs() -> list[Planted]:
         Planted("known-seeds", "A schedule by replica.", (seeded,), (FRESH,)),
         Planted("another-start", "Another start.", (("random.Random(seed)", "random.Random(seed + 9)"),), (NO_GAIN, FRESH), "false gain"),
     ]  # fmt: skip
+
+
+def fitted_to_validation() -> Planted:
+    """Right on the validation rows, and by luck on one row of the test split."""
+    known = f"known = list(zip({truth()}, predictions, strict=True))"
+    right = "predictions = [y if i % 2 == 0 or i == 1 else p for i, (y, p) in enumerate(known)]"
+    return Planted("early-stopping", "Stop early.", _then(f"{known}\n{right}"), (SEALED,))

@@ -11,7 +11,15 @@ import pytest
 
 from autoresearch.falsify.ablation import central, hunks_of, without
 from autoresearch.falsify.degenerate import READER
-from autoresearch.falsify.evidence import Untestable, escalate, p_above_zero
+from autoresearch.falsify.evidence import (
+    ALPHA,
+    Untestable,
+    escalate,
+    fresh_looks,
+    on_fresh_seeds,
+    on_test,
+    p_above_zero,
+)
 from autoresearch.falsify.grounds import Order
 from tests.examples import IDEA
 
@@ -88,6 +96,44 @@ def test_more_is_run_only_where_the_first_look_is_suspicious() -> None:
 def test_a_constant_gain_counts_by_its_sign() -> None:
     assert (p_above_zero([0.1, 0.1]), p_above_zero([-0.1, -0.1]), p_above_zero([0.0])) == (0, 1, 1)
     assert p_above_zero([0.1, 0.2, 0.15]) < 0.05 < p_above_zero([0.1, -0.2, 0.15])
+
+
+@pytest.mark.parametrize(
+    ("step", "claims", "runs", "refutes"),
+    [(0.001, 1, 3, False), (0.3, 1, 5, False), (0.3, 20, 10, False), (2.0, 1, 10, True)],
+)
+def test_a_gain_is_looked_at_until_it_shows_and_the_more_claims_there_are_the_clearer_it_must_be(
+    step: float, claims: int, runs: int, refutes: bool
+) -> None:
+    found = on_fresh_seeds(lambda number: 1 + step * (-1) ** number, 5, claims)
+    assert (len(found.values), found.refutes) == (runs, refutes)
+
+
+def test_the_last_look_is_at_twice_as_many_seeds_as_the_search_used() -> None:
+    assert [fresh_looks(seeds) for seeds in (2, 3, 5, 10)] == [
+        (3, 4, 6), (3, 4, 6), (3, 5, 10), (3, 10, 20),
+    ]  # fmt: skip
+
+
+def test_a_gain_on_test_is_held_to_a_level_that_all_opened_claims_share() -> None:
+    clear, fair = [1.0, 1.01, 0.99, 1.0], [1.0, 1.6, 0.4, 1.0]  # p of the second one: 0.013
+    assert [each.holds for each in on_test([(fair, None)])] == [True]
+    nothing = [1.0, -1.0, 0.5, -0.4]
+    found = on_test([(fair, None), (nothing, None), (nothing, None), (nothing, None)])
+    assert [each.holds for each in found] == [False] * 4
+    found = on_test([(nothing, None), (fair, None), (clear, None)])
+    assert [each.holds for each in found] == [False, True, True]
+    assert [each.level for each in found] == pytest.approx([ALPHA, ALPHA / 2, ALPHA / 3])
+
+
+def test_a_gain_on_test_that_one_example_makes_with_every_seed_is_chance() -> None:
+    rows = np.zeros((4, 40))
+    rows[:, 7] = 1.0
+    gains = [0.025 + tiny for tiny in (0.0, 1e-4, -1e-4, 0.0)]
+    rows[:, 8] = [40 * (gain - 0.025) for gain in gains]
+    assert [each.holds for each in on_test([(gains, None), (gains, rows)])] == [True, False]
+    assert [each.p for each in on_test([([0.1, 0.1], None), ([0.0, 0.0], None)])] == [0.0, 1.0]
+    assert on_test([]) == []
 
 
 def looks(folder: Path, *names: str) -> dict[str, dict[str, int]]:

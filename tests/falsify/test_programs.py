@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from autoresearch.assembly import open_lab
+from autoresearch.claimed import evidence_part
 from autoresearch.config import FalsifySettings, ModelSettings
+from autoresearch.falsify.seal import SEALED
 from autoresearch.falsify.trial import FALSIFIERS
 from autoresearch.loop import research
 from autoresearch.records import Claims, Evidence, Lesson, Opening, Outcome
@@ -15,6 +17,8 @@ from tests.bench.claims.cheats import digits, variants
 from tests.bench.claims.cheats.planted import STANDS
 from tests.bench.claims.cheats.runs import Tally, try_out
 from tests.falsify import lines
+
+WITHOUT = ("data.py", lines.FORMS, "test = [i % 2 for i in range(80)]\n")
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +109,28 @@ def test_what_was_not_part_of_the_opening_gets_no_test_score(tried: tuple[Tally,
     assert any("stays closed" in note for note in run.notes())
 
 
+def test_a_gain_on_validation_that_is_luck_on_test_is_refuted_there_and_a_true_one_stands(
+    tmp_path: Path,
+) -> None:
+    planted = [each for each in lines.programs() if each.name == "more-steps"]
+    planted.append(lines.fitted_to_validation())
+    tally = try_out(lines.task(tmp_path, 4, WITHOUT), planted, tmp_path / "runs", "local")
+    honest, fitted = (each.claim for each in tally.endings)
+    assert honest and fitted and not honest.refuted and fitted.refuted == (SEALED,)
+    assert fitted.test_effect and fitted.test_effect > 0  # the mean alone would let it stand
+    assert fitted.test_p and fitted.test_level and fitted.test_p >= fitted.test_level
+    # Holm: the better one of the two is held to half of the level, the other one to all of it.
+    assert (honest.test_level, fitted.test_level) == (0.025, 0.05)
+    low, high = fitted.test_interval or (0.0, 0.0)
+    assert low < 0 < high  # over the examples: over the seeds alone it is above 0
+    folder = list_runs(tmp_path / "runs")[0]
+    shown = "\n".join(evidence_part(Run(folder), fitted.name))
+    assert f"p = {fitted.test_p:.2g} against a level of 0.05 (Holm)" in shown
+
+
 def test_a_task_without_the_options_is_said_to_be_untested(tmp_path: Path) -> None:
     planted = [each for each in lines.programs() if each.name in ("more-steps", "the-true-line")]
-    without = ("data.py", lines.FORMS, "test = [i % 2 for i in range(80)]\n")
-    tally = try_out(lines.task(tmp_path, 4, without), planted, tmp_path / "runs", "local")
+    tally = try_out(lines.task(tmp_path, 4, WITHOUT), planted, tmp_path / "runs", "local")
     for each in tally.endings:
         assert each.claim and not each.claim.refuted, each
         untested = " ".join(each.claim.untested)

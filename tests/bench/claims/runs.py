@@ -2,7 +2,7 @@
 measurements that are drawn instead of run."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,7 +21,8 @@ from autoresearch.records import (
     Trial,
 )
 from autoresearch.stopping import is_worth_more
-from tests.bench.claims.worlds import Array, Program, World, baseline, change, measure, shared
+from tests.bench.claims.falsified import Claim, Fate, Scored, Stand
+from tests.bench.claims.worlds import Array, Program, World, baseline, change, run, score, shared
 from tests.examples import IDEA, TASK
 
 SETTINGS = Settings(rounds=3, ideas=10)
@@ -44,14 +45,16 @@ MANY = (
     (0.2, 2.0, "told"),
 )
 NONE = ((1.0, 0.0, "told"),)
-MIXES = {"few": FEW, "many": MANY, "none": NONE}
+LEAKY = ((0.66, 0.0, "told"), (0.1, 2.0, "leaked"), *FEW[1:])
+MIXES = {"few": FEW, "many": MANY, "none": NONE, "leaky": LEAKY}
 Level = Callable[[Floor, Sequence[Lesson]], float]
 
 
 @dataclass(frozen=True)
 class Tried:
     """One idea: its true effect, what size was asked for (in the smallest gain told; None where it does not
-    count), the verdict on it, the seeds run, and what the rules of the field make of it."""
+    count), the verdict on it, the seeds run, what the rules of the field make of it, and, where it
+    improved, what the falsifiers did."""
 
     effect: float
     size: float | None
@@ -59,6 +62,13 @@ class Tried:
     seeds: int
     one_run: bool
     mean: bool
+    leaked: bool = False
+    fate: Fate | None = None
+
+    @property
+    def claimed(self) -> bool:
+        """Whether it is a claim that stands at the end."""
+        return self.fate is not None and self.fate.by is None
 
 
 def simulate(
@@ -66,65 +76,111 @@ def simulate(
 ) -> Iterator[list[Tried]]:
     """`runs` runs of 3 rounds of 10 ideas, each with a baseline of its own."""
     for number in range(runs):
-        yield list(_run(world, np.random.default_rng((seed, number)), level, stop))
+        yield _run(world, (seed, number), level, stop)
 
 
-def _run(world: World, random: np.random.Generator, level: Level, stop: bool) -> Iterator[Tried]:
-    start, common = baseline(world, random), shared(world, random)
-    values, examples = measure(world, random, start, common)
-    base = _measurements(values, examples)
-    floor = floor_of("c" * 40, base, values.tolist(), SETTINGS)
+@dataclass
+class _Search:
+    """What a run has measured of its baseline, and what of the ideas it will claim."""
+
+    world: World
+    random: np.random.Generator
+    base: Claim
+    common: Array
+    floor: Floor
+    stop: bool
+    claims: list[Claim] = field(default_factory=list)
+
+
+def _run(world: World, seed: tuple[int, int], level: Level, stop: bool) -> list[Tried]:
+    random = np.random.default_rng(seed)
+    start, common = baseline(world, random), shared(world, random, world.seeds)
+    ran = run(world, random, start, common)
+    base = Claim(start, ran, score(world, random, start, ran))
+    drawn = tuple(_measurement(base.scored, seed) for seed in range(world.seeds))
+    floor = _floor(drawn, base.scored[0].tolist())
+    search = _Search(world, random, base, common, floor, stop)
     memory: list[Lesson] = []
-    improved: list[Program] = []
+    tried: list[Tried] = []
     for _ in range(SETTINGS.rounds):
-        held, found, lessons = level(floor, memory), [], []
-        for _ in range(SETTINGS.ideas):
-            builds = bool(improved) and random.random() < BUILDS_ON
-            parent = improved[random.integers(len(improved))] if builds else start
-            worth, size = _worth(world, random, floor)
-            idea = change(world, random, parent, parent.effect + worth)
-            mine, rows = measure(world, random, idea, common)
-            trial = _trial(floor, _measurements(mine, rows), held, stop)
-            verdict = judge(trial, floor, TASK)
-            of = IDEA.model_copy(update={"parent": "found" if builds else None})
-            lessons.append(Lesson.model_construct(name="round-00/0-x", verdict=verdict, idea=of))
-            if verdict.outcome is Outcome.improved:
-                found.append(idea)
-            counts = None if builds or idea.capped else size
-            ahead = bool(mine[0] > values[0]), bool(mine.mean() > values.mean())
-            yield Tried(idea.effect, counts, verdict.outcome, len(trial.measurements), *ahead)
-        memory += lessons
-        improved += found
+        held, parents = level(floor, memory), [claim.program for claim in search.claims]
+        turn = [_try(search, held, parents) for _ in range(SETTINGS.ideas)]
+        memory += [lesson for _, lesson in turn]
+        tried += [idea for idea, _ in turn]
+    # Falsifiers draw from a source of their own: whatever they do, the search finds the same.
+    fates = iter(Stand(world, np.random.default_rng((*seed, 1)), base).falsify(search.claims))
+    improved = Outcome.improved
+    return [replace(x, fate=next(fates)) if x.outcome is improved else x for x in tried]
 
 
-def _worth(world: World, random: np.random.Generator, floor: Floor) -> tuple[float, float | None]:
-    """What an idea adds, and its size where that is in what the run was told."""
+def _try(search: _Search, level: float, parents: list[Program]) -> tuple[Tried, Lesson]:
+    """One idea, from the baseline or from one of the parents, to its verdict."""
+    world, random, base = search.world, search.random, search.base
+    builds = bool(parents) and random.random() < BUILDS_ON
+    parent = parents[random.integers(len(parents))] if builds else base.program
+    program, size = _idea(world, random, search.floor, parent)
+    ran = run(world, random, program, search.common)
+    claim = Claim(program, ran, score(world, random, program, ran))
+    trial = _trial(search, claim.scored, level)
+    verdict = judge(trial, search.floor, TASK)
+    if verdict.outcome is Outcome.improved:
+        search.claims.append(claim)
+    mine, theirs = claim.scored[0], base.scored[0]
+    tried = Tried(
+        effect=program.effect,
+        size=None if builds or program.capped else size,
+        outcome=verdict.outcome,
+        seeds=len(trial.measurements),
+        one_run=bool(mine[0] > theirs[0]),
+        mean=bool(mine.mean() > theirs.mean()),
+        leaked=program.leaked > 0,
+    )
+    of = IDEA.model_copy(update={"parent": "found" if builds else None})
+    return tried, Lesson.model_construct(name="round-00/0-x", verdict=verdict, idea=of)
+
+
+def _idea(
+    world: World, random: np.random.Generator, floor: Floor, parent: Program
+) -> tuple[Program, float | None]:
+    """A change of the parent, and its size where that is in what the run was told."""
     mix = MIXES[world.works]
     _, size, unit = mix[random.choice(len(mix), p=[share for share, _, _ in mix])]
     told = floor.smallest_gain
     assert told is not None
-    return (size * told, size) if unit == "told" else (size * world.spread, None)
+    if unit == "leaked":
+        idea = change(world, random, parent, parent.effect)
+        return replace(idea, leaked=size * told), None
+    worth = size * (told if unit == "told" else world.spread)
+    return change(world, random, parent, parent.effect + worth), size if unit == "told" else None
 
 
-def _measurements(values: Array, examples: Array | None) -> tuple[Measurement, ...]:
-    rows = [()] * len(values) if examples is None else map(tuple, examples.tolist())
-    return tuple(
-        Measurement.model_construct(
-            seed=seed,
-            execution=RAN,
-            score=Score.model_construct(
-                metric="accuracy", split="validation", value=value, examples=row, reason=""
-            ),
-        )
-        for seed, (value, row) in enumerate(zip(values.tolist(), rows, strict=True))
+def _measurement(scored: Scored, seed: int) -> Measurement:
+    values, examples = scored
+    rows = () if examples is None else tuple(examples[seed].tolist())
+    drawn = Score.model_construct(
+        metric="accuracy", split="validation", value=float(values[seed]), examples=rows, reason=""
     )
+    return Measurement.model_construct(seed=seed, execution=RAN, score=drawn)
 
 
-def _trial(floor: Floor, drawn: tuple[Measurement, ...], level: float, stop: bool) -> Trial:
+class _Floor(Floor):
+    """A floor is looked up by what it holds, thousands of numbers, many times over; here by which it is."""
+
+    __hash__ = object.__hash__
+
+
+def _floor(drawn: tuple[Measurement, ...], values: list[float]) -> Floor:
+    floor = floor_of("c" * 40, drawn, values, SETTINGS)
+    return _Floor.model_construct(**dict(floor))
+
+
+def _trial(search: _Search, scored: Scored, level: float) -> Trial:
     """The seeds in order, for as long as practice would run them."""
-    seen = drawn[:1] if stop else drawn
-    while len(seen) < len(drawn) and is_worth_more(floor, TASK, seen, level):
-        seen = drawn[: len(seen) + 1]
+    seen: tuple[Measurement, ...] = ()
+    for seed in range(search.world.seeds):
+        if search.stop and seen and not is_worth_more(search.floor, TASK, seen, level):
+            break
+        seen = (*seen, _measurement(scored, seed))
     return Trial.model_construct(
         name="round-00/0-x", idea=IDEA, parent=None, attempts=(), measurements=seen, commit="c", level=level,
         diff="",

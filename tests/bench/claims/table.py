@@ -1,9 +1,11 @@
 """What many simulated runs come to, as lines of text."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autoresearch.records import Outcome
+from tests.bench.claims.falsified import RULES, SEALED
 from tests.bench.claims.runs import Tried
 from tests.bench.claims.worlds import World
 
@@ -13,45 +15,68 @@ MOST_FALSE, LEAST_FOUND = 0.05, 0.90
 @dataclass(frozen=True)
 class Tally:
     """Shares: of runs with any false claim, of false ones among a run's claims (0 without a claim; mean
-    over runs), for the verdicts and for the field's rules; of the ideas of a size that were found; of
-    ideas without effect called declined; of the seeds that were run."""
+    over runs), for the verdicts, for what stands of them after all falsifiers but the sealed test, for
+    what stands at the end, and for the field's rules; of the ideas of a size that were found, by
+    verdicts and at the end; of verdicts on a true gain that were refuted; of ideas without effect called
+    declined; of the seeds that were run; of a run's experiments that falsifiers took."""
 
-    false: tuple[float, float]
+    verdicts: tuple[float, float]
+    unsealed: tuple[float, float]
+    claims: tuple[float, float]
     one_run: tuple[float, float]
     mean: tuple[float, float]
     found: dict[float, float | None]
+    standing: dict[float, float | None]
+    lost: float | None
     wrongly_declined: float
     seeds: float
-    counted: int  # ideas worth twice the smallest gain
+    extra: float
+    honest: Counter[
+        str
+    ]  # verdicts on a true gain by what refuted them first; "" for those that stand
+    leaking: Counter[str]  # on a leak that is worth nothing
 
 
 def tally(world: World, runs: Iterable[Sequence[Tried]]) -> Tally:
     done = [list(run) for run in runs]
     ideas = [idea for run in done for idea in run]
-    nothing = [idea for idea in ideas if idea.effect == 0]
-    twice = sum(idea.size == 2 for idea in ideas)
+    nothing = [idea for idea in ideas if idea.effect == 0 and not idea.leaked]
+    improved = [idea for idea in ideas if idea.fate is not None]
+    honest = [idea for idea in improved if idea.effect > 0 and not idea.leaked]
+    leaking = [idea for idea in improved if idea.effect <= 0 and idea.leaked]
+    search = sum(idea.seeds for idea in ideas) + world.seeds * len(done)
+    extra = sum(idea.fate.experiments for idea in improved if idea.fate)
     return Tally(
-        false=_false([[(i.effect, i.outcome is Outcome.improved) for i in run] for run in done]),
-        one_run=_false([[(i.effect, i.one_run) for i in run] for run in done]),
-        mean=_false([[(i.effect, i.mean) for i in run] for run in done]),
-        found={size: _found(ideas, size) for size in (0.5, 1.0, 2.0)},
+        verdicts=_false(done, lambda idea: idea.fate is not None),
+        unsealed=_false(done, lambda i: i.fate is not None and i.fate.by in (None, SEALED)),
+        claims=_false(done, lambda idea: idea.claimed),
+        one_run=_false(done, lambda idea: idea.one_run),
+        mean=_false(done, lambda idea: idea.mean),
+        found=_found(ideas, lambda idea: idea.fate is not None),
+        standing=_found(ideas, lambda idea: idea.claimed),
+        lost=_share([not idea.claimed for idea in honest]),
         wrongly_declined=_share([i.outcome is Outcome.declined for i in nothing]) or 0.0,
         seeds=sum(idea.seeds for idea in ideas) / len(ideas) / world.seeds,
-        counted=twice,
+        extra=extra / (search + extra),
+        honest=Counter(idea.fate.by or "" for idea in honest if idea.fate),
+        leaking=Counter(idea.fate.by or "" for idea in leaking if idea.fate),
     )
 
 
-def _false(runs: list[list[tuple[float, bool]]]) -> tuple[float, float]:
-    """Of runs, given each idea's true effect and whether it was claimed."""
+def _false(runs: list[list[Tried]], claimed: Callable[[Tried], bool]) -> tuple[float, float]:
+    """The share of runs with a false claim, and the mean share of false ones among a run's claims."""
     shares = []
     for run in runs:
-        claims = [effect for effect, claimed in run if claimed]
+        claims = [idea.effect for idea in run if claimed(idea)]
         shares.append(sum(effect <= 0 for effect in claims) / max(len(claims), 1))
     return sum(share > 0 for share in shares) / len(runs), sum(shares) / len(runs)
 
 
-def _found(ideas: list[Tried], size: float) -> float | None:
-    return _share([idea.outcome is Outcome.improved for idea in ideas if idea.size == size])
+def _found(ideas: list[Tried], claimed: Callable[[Tried], bool]) -> dict[float, float | None]:
+    return {
+        size: _share([claimed(idea) for idea in ideas if idea.size == size])
+        for size in (0.5, 1.0, 2.0)
+    }
 
 
 def _share(flags: list[bool]) -> float | None:
@@ -59,35 +84,48 @@ def _share(flags: list[bool]) -> float | None:
 
 
 HEAD = (
-    f"{'':38}{'verdicts':>14}{'gain found at':>22}{'no effect':>11}{'seeds':>7}"
-    f"{'one run':>14}{'mean of seeds':>15}\n"
-    f"{'task':38}{'any':>7}{'FDP':>7}{'0.5x':>8}{'1x':>7}{'2x':>7}{'declined':>11}{'run':>7}"
-    f"{'any':>7}{'FDP':>7}{'any':>8}{'FDP':>7}"
+    f"{'':36}|{'any false claim':^19}|{'FDP':^5}|{'found, 1x':^11}|{'found, 2x':^11}|{'true':^6}|{'null':^6}"
+    f"|{'seeds':^6}|{'extra':^6}|{'field: any':^12}\n"
+    f"{'task':36}|{'verdict':>7}{'reruns':>7}{'end':>5}|{'end':>5}|{'verd.':>6}{'end':>5}|{'verd.':>6}{'end':>5}"
+    f"|{'lost':>6}|{'decl.':>6}|{'run':>6}|{'runs':>6}|{'1 run':>6}{'mean':>6}"
 )
 
 
 def line(world: World, found: Tally) -> str:
-    gains = "".join(
-        f"{_percent(found.found[size]):>{w}}" for size, w in ((0.5, 8), (1.0, 7), (2.0, 7))
-    )
-    (one_any, one_share), (mean_any, mean_share) = found.one_run, found.mean
+    gains = [f"{_percent(found.found[n]):>6}{_percent(found.standing[n]):>5}" for n in (1.0, 2.0)]
     return (
-        f"{world.name:38}{found.false[0]:>7.1%}{found.false[1]:>7.1%}{gains}{found.wrongly_declined:>11.1%}"
-        f"{found.seeds:>7.0%}{one_any:>7.0%}{one_share:>7.0%}{mean_any:>8.0%}{mean_share:>7.0%}"
+        f"{world.name:36}|{found.verdicts[0]:>7.1%}{found.unsealed[0]:>7.1%}{found.claims[0]:>5.1%}"
+        f"|{found.claims[1]:>5.1%}|{gains[0]}|{gains[1]}|{_percent(found.lost, 1):>6}"
+        f"|{found.wrongly_declined:>6.1%}|{found.seeds:>6.0%}|{found.extra:>6.0%}"
+        f"|{found.one_run[0]:>6.0%}{found.mean[0]:>6.0%}"
     )
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.0%}"
+def _percent(share: float | None, digits: int = 0) -> str:
+    return "-" if share is None else f"{share:.{digits}%}"
+
+
+def leak_line(found: Tally) -> str:
+    """What ends the verdicts on the leak, and those on true gains."""
+    leaking, honest = found.leaking, found.honest
+    return (
+        f"    {leaking.total()} verdicts on the leak, ended by {_by(leaking)}\n"
+        f"    {honest.total()} verdicts on true gains, ended by {_by(honest)}"
+    )
+
+
+def _by(fates: Counter[str]) -> str:
+    ended = [f"{rule} {fates[rule] / fates.total():.1%}" for rule in RULES if fates[rule]]
+    return ", ".join(ended) or "none"
 
 
 def misses(world: World, found: Tally) -> Iterator[str]:
-    """Which of the goals were not reached."""
-    twice = found.found[2.0]
-    if found.false[0] > MOST_FALSE:
-        yield f"any false claim in {found.false[0]:.1%} of runs"
-    if found.false[1] > MOST_FALSE:
-        yield f"false discovery proportion {found.false[1]:.1%}"
+    """Which of the goals were not reached, at the end."""
+    twice = found.standing[2.0]
+    if found.claims[0] > MOST_FALSE:
+        yield f"any false claim in {found.claims[0]:.1%} of runs"
+    if found.claims[1] > MOST_FALSE:
+        yield f"false discovery proportion {found.claims[1]:.1%}"
     if twice is not None and twice < LEAST_FOUND:
         yield f"of gains of twice the size {twice:.1%} found"
     if twice is None and world.works != "none":
