@@ -63,10 +63,7 @@ def _start(settings: Settings, opened: Opened, watch: Watch, entry: str) -> Run:
     if settings.model.price is not None:
         parse_price(settings.model.price)
     check_trust(settings)
-    prices: dict[str, Price] = {}
-    if needs_provider(settings.model.name):
-        check_models(settings.model)
-        prices = price_list(settings.model)
+    prices = _prices(settings)
     _check_folders(settings)
     sandbox = open_sandbox(settings, watch=watch)
     sandbox.check(task.limits)  # before the minutes that an environment may take
@@ -92,6 +89,13 @@ def _start(settings: Settings, opened: Opened, watch: Watch, entry: str) -> Run:
         _take_searches(recorded, run.folder)
     opened.tell(run)
     return run
+
+
+def _prices(settings: Settings) -> dict[str, Price]:
+    if not needs_provider(settings.model.name):
+        return {}
+    check_models(settings.model)
+    return price_list(settings.model)
 
 
 def _files(environment: Environment) -> dict[str, str]:
