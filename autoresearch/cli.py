@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from autoresearch.applycli import apply
 from autoresearch.campaigncli import campaign
 from autoresearch.errors import AutoresearchError, BadInput, BudgetEnded, RunFailed
 from autoresearch.taskcli import Assignments, Data, Direction, Metric, task_app
@@ -48,6 +49,7 @@ def options(
 
 app.add_typer(task_app, name="task")
 app.command()(campaign)
+app.command()(apply)
 
 Budgets = Annotated[
     list[str] | None,
@@ -127,21 +129,14 @@ def show(
     runs: RunsFolder = None,
 ) -> None:  # fmt: skip
     """Show a run's ideas with their verdicts, or one idea in full."""
-    from autoresearch.detail import idea_page
+    from autoresearch.detail import find_idea, idea_page
     from autoresearch.display import SHOWN, summary
-    from autoresearch.report import rows_of
 
     found, console = _find(name, runs), _console()
     if idea is None:
         summary(found, console, sys.maxsize if everything else SHOWN)
         return
-    rows = rows_of(found)
-    chosen = [row for row in rows if idea in (row.idea.slug, f"{row.round}.{row.number}")]
-    if not chosen:
-        some = ", ".join(f"{row.round}.{row.number} {row.idea.slug}" for row in rows[:8])
-        more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
-        raise BadInput(f"no idea {idea!r} in {found.folder}; there are: {some or 'none yet'}{more}")
-    for part in idea_page(found, chosen[0]):
+    for part in idea_page(found, find_idea(found, idea)):
         console.print(part)
 
 

@@ -3,12 +3,34 @@
 from typing import TYPE_CHECKING
 
 from autoresearch.claimed import evidence_part
+from autoresearch.errors import BadInput
 from autoresearch.records import Attempt, Lesson, Trial
-from autoresearch.report import STYLES, Row, model_name, number, plain, printable, task_of, whence
+from autoresearch.report import (
+    STYLES,
+    Row,
+    model_name,
+    number,
+    plain,
+    printable,
+    rows_of,
+    task_of,
+    whence,
+)
 from autoresearch.store import Run, read
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+def find_idea(run: Run, idea: str) -> Row:
+    """The idea of that slug, or that number such as 0.3. Raises BadInput naming what there is."""
+    rows = rows_of(run)
+    chosen = [row for row in rows if idea in (row.idea.slug, f"{row.round}.{row.number}")]
+    if not chosen:
+        some = ", ".join(f"{row.round}.{row.number} {row.idea.slug}" for row in rows[:8])
+        more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
+        raise BadInput(f"no idea {idea!r} in {run.folder}; there are: {some or 'none yet'}{more}")
+    return chosen[0]
 
 
 def idea_page(run: Run, row: Row) -> list["RenderableType"]:
