@@ -54,5 +54,6 @@ def test_the_wheel_holds_the_prompts_the_tasks_the_licence_and_no_tests(installe
     assert {"sandboxes/image2d/images.b64", "sandboxes/points3d/full/baseline/train.py"} <= tasks
     assert all((shipped / path).is_file() for path in tasks)
     assert (shipped / "templates" / "task" / "baseline" / "train.py").is_file()
+    assert (shipped / "templates" / "ci" / "github-actions.yml").is_file()
     names = {path.name for path in installed.rglob("*")}
     assert {"LICENSE", "NOTICE"} <= names and "conftest.py" not in names
