@@ -38,7 +38,7 @@ def test_a_task_that_ships_is_checked_from_an_installed_wheel(
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(installed)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0 and "accuracy 0." in done.stdout, done.stderr
-    assert done.stdout.splitlines()[-1] == "0 to mend, 0 to think about, 10 fine", done.stdout
+    assert done.stdout.splitlines()[-1] == "0 to mend, 0 to think about, 12 fine", done.stdout
 
 
 def test_the_wheel_holds_the_prompts_the_tasks_the_licence_and_no_tests(installed: Path) -> None:
