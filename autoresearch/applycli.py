@@ -8,7 +8,7 @@ import typer
 
 def apply(
     name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or name.")],
-    idea: Annotated[str, typer.Argument(help="An idea's slug or its number, such as 0.3.")],
+    idea: Annotated[str, typer.Argument(metavar="IDEA", help="An idea's slug or its number, such as 0.3.")],
     to: Annotated[Path, typer.Option("--to", metavar="REPOSITORY", help="Your git repository.")] = Path(),
     directory: Annotated[str | None, typer.Option("--directory", metavar="SUB", help="Where in it the baseline's code is (default: looked for).")] = None,
     branch: Annotated[str | None, typer.Option("--branch", help="The branch to make, from HEAD (default: autoresearch/IDEA).")] = None,
