@@ -12,7 +12,7 @@ import typer
 
 from autoresearch.campaigncli import campaign
 from autoresearch.errors import AutoresearchError, BadInput
-from autoresearch.runcli import Budgets, RunName, RunsFolder, find, reproduce
+from autoresearch.runcli import Budgets, RunName, RunsFolder, apply, find, reproduce
 from autoresearch.taskcli import Assignments, Data, Direction, Metric, task_app
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def options(
 
 app.add_typer(task_app, name="task")
 app.command()(campaign)
+app.command()(apply)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What commands on a run share, and the one that reproduces an idea."""
+"""What commands on a run share, and those that reproduce an idea and take it home."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,6 +68,27 @@ def reproduce(
         console.print(reproduction_part(made, desk.folder))
     if not made.holds:
         raise typer.Exit(1)
+
+
+def apply(
+    name: RunName,
+    idea: Annotated[str, typer.Argument(metavar="IDEA", help="An idea's slug or its number, such as 0.3.")],
+    to: Annotated[Path, typer.Option("--to", metavar="REPOSITORY", help="Your git repository.")] = Path(),
+    directory: Annotated[str | None, typer.Option("--directory", metavar="SUB", help="Where in it the baseline's code is (default: looked for).")] = None,
+    branch: Annotated[str | None, typer.Option("--branch", help="The branch to make, from HEAD (default: autoresearch/IDEA).")] = None,
+    unconfirmed: Annotated[bool, typer.Option("--unconfirmed", help="Also what is refuted, self-reported or no claim; the commit says so.")] = False,
+    runs: RunsFolder = None,
+) -> None:  # fmt: skip
+    """Make an idea's patch a commit in your repository, whose message states the claim.
+
+    The commit is on a new branch; your working tree, your index and HEAD stay as they are."""
+    from autoresearch.application import Wish
+    from autoresearch.application import apply as apply_to
+    from autoresearch.detail import find_row
+
+    run = find(name, runs)
+    for line in apply_to(run, find_row(run, idea), Wish(to, directory, branch, unconfirmed)):
+        typer.echo(line)
 
 
 def _reproduced(

@@ -55,5 +55,6 @@ def test_the_wheel_holds_the_prompts_the_tasks_the_licence_and_no_tests(installe
     assert all((shipped / path).is_file() for path in tasks)
     assert (shipped / "templates" / "task" / "baseline" / "train.py").is_file()
     assert all((shipped / "templates" / "page" / f"page.{x}").is_file() for x in ("html", "css"))
+    assert (shipped / "templates" / "ci" / "github-actions.yml").is_file()
     names = {path.name for path in installed.rglob("*")}
     assert {"LICENSE", "NOTICE"} <= names and "conftest.py" not in names

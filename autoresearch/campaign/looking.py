@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.budgets import Budget
 from autoresearch.campaign.matrix import Campaign
-from autoresearch.campaign.morning import Morning, morning
+from autoresearch.campaign.morning import Morning, Standing, morning
 from autoresearch.campaign.nights import Costs, Nights, Plan, sum_of
 from autoresearch.campaign.planning import plan_night
 from autoresearch.campaign.purse import KINDS, amount
@@ -24,6 +24,18 @@ def planned(campaign: Campaign) -> dict[str, Any]:
 
 def status(campaign: Campaign) -> dict[str, Any]:
     return morning(Nights(campaign)).model_dump(mode="json")
+
+
+def confirmed(campaign: Campaign, new: bool, best: bool) -> list[Standing]:
+    """The claims that stand on the sealed test split, the largest gain first. `new`: of the last night;
+    `best`: the first of each task, whatever night it is from."""
+    facts = morning(Nights(campaign))
+    found: dict[str | int, Standing] = {}
+    for place, each in enumerate(facts.standing):
+        entry = campaign.entry(each.entry)
+        if entry is not None and each.test_effect is not None:
+            found.setdefault(entry.task if best else place, each)
+    return [each for each in found.values() if not new or each.night == facts.number]
 
 
 def expected(plan: Plan) -> Costs:
