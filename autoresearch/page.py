@@ -8,7 +8,9 @@ import base64
 import hashlib
 import importlib.metadata
 import shlex
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,11 +61,7 @@ def write_page(run: Run) -> Path:
 
 def page(run: Run) -> str:
     """The page's text."""
-    environment = _environment()
-    style = environment.loader.get_source(environment, "page.css")[0] if environment.loader else ""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    template = environment.get_template("page.html")
-    return template.render(style=style, style_hash=f"sha256-{digest}", **_content(run)) + "\n"
+    return rendered("page.html", _content(run))
 
 
 def _content(run: Run) -> dict[str, Any]:
@@ -129,13 +127,23 @@ def _foot(run: Run) -> dict[str, str]:
 # --- the template -------------------------------------------------------------------------------
 
 
-def _environment() -> "Environment":
+def rendered(name: str, content: Mapping[str, Any], clean: Callable[[str], str] = str) -> str:
+    """A template of `templates/page` with that content, in the style that all pages have and that their
+    policy names. `clean` is told every text before it is escaped."""
+    environment = _environment(clean)
+    style = environment.loader.get_source(environment, "page.css")[0] if environment.loader else ""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    template = environment.get_template(name)
+    return template.render(style=style, style_hash=f"sha256-{digest}", **content) + "\n"
+
+
+def _environment(clean: Callable[[str], str]) -> "Environment":
     """Escapes everything that is not marked as markup of our own, and takes control characters out."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        finalize=_shown, loader=FileSystemLoader(shipped("templates") / "page"),
+        finalize=partial(_shown, clean), loader=FileSystemLoader(shipped("templates") / "page"),
     )  # fmt: skip
     environment.filters |= {"number": number, "signed": signed, "interval": interval}
     environment.globals |= {
@@ -145,8 +153,9 @@ def _environment() -> "Environment":
     return environment
 
 
-def _shown(value: object) -> object:
-    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+def _shown(clean: Callable[[str], str], value: object) -> object:
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return printable(clean(str(value))) if is_text else value
 
 
 def signed(value: float | None) -> str:

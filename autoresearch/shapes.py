@@ -44,17 +44,18 @@ def emblem(claim: str, x: float, y: float, size: float) -> str:
 def swatch(kind: str, claim: str = "") -> str:
     """A mark as it is in the picture, for a line of text."""
     drawn = shape(kind, 9.0, 9.0, 4.5) + emblem(claim, 9.0, 9.0, 4.5)
-    return _small(element("g", drawn, class_=f"mark {kind}"))
+    return small(element("g", drawn, class_=f"mark {kind}"))
 
 
 def sample(line: str) -> str:
     """A piece of one of the lines of the picture, for its legend."""
     if line == "band":
-        return _small(element("rect", class_="band", x=0, y=4, width=18, height=10))
-    return _small(element("path", class_=line, d="M0 9h18"))
+        return small(element("rect", class_="band", x=0, y=4, width=18, height=10))
+    return small(element("path", class_=line, d="M0 9h18"))
 
 
-def _small(drawn: str) -> str:
+def small(drawn: str) -> str:
+    """What is drawn in a square of 18 pixels, for a line of text."""
     sizes = {"width": 18, "height": 18, "viewBox": "0 0 18 18", "aria_hidden": "true"}
     return element("svg", drawn, class_="swatch", **sizes)
 

@@ -2,42 +2,32 @@
 page, as JSON and to CI, always the same numbers."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from autoresearch.budgets import Budget
-from autoresearch.campaign.matrix import Entry
+from autoresearch.campaign.accounts import (
+    Check,
+    Error,
+    Use,
+    cap_of,
+    checks,
+    clock_of,
+    errors,
+    is_killed,
+    uses,
+)
 from autoresearch.campaign.nights import Costs, Ended, Kind, Night, Nights, Plan, sum_of
-from autoresearch.campaign.planning import Past, claims_of, plan_night
-from autoresearch.records import Claim, Lesson, Outcome, Record
-from autoresearch.store import Run, read
-
-
-class Standing(Record):
-    """A claim of some night. `effect` is on validation, `test_effect` on the sealed split (None where the
-    score is self-reported); `verified` is the last night that reproduced it."""
-
-    entry: str
-    topic: str
-    run: str
-    idea: str
-    metric: str
-    effect: float | None
-    interval: tuple[float, float] | None
-    test_effect: float | None
-    test_interval: tuple[float, float] | None
-    seeds: int
-    self_reported: bool
-    night: int | None  # that it is from
-    verified: int | None
-    reproduce: str
-
-
-class Refuted(Record):
-    entry: str
-    run: str
-    idea: str
-    night: int | None
-    why: str
+from autoresearch.campaign.planning import Past, plan_night
+from autoresearch.campaign.standing import (
+    Refuted,
+    Since,
+    Standing,
+    best_of,
+    claims_of_all,
+    compared,
+)
+from autoresearch.records import Lesson, Outcome, Record
+from autoresearch.store import read
 
 
 class Learnt(Record):
@@ -52,15 +42,20 @@ class Learnt(Record):
 
 
 class Point(Record):
-    """One night in the trend."""
+    """One night in the trend. `state` is "killed" for a night that left no word of its own. `seconds` is by
+    the clock, None where nobody knows; `kinds` is `spent` by the kind of job."""
 
     night: int
     began: str
     state: str
+    reason: str
     ideas: int
     standing: int  # claims, of this and all earlier nights
-    best: dict[str, float]  # by entry: the largest gain on the sealed split of what stood by then
+    best: dict[str, float]  # by entry: the largest gain (see Standing.gain) of what stood by then
     spent: Costs
+    kinds: dict[Kind, Costs]
+    seconds: float | None
+    cap: Budget  # of that night
 
 
 class Morning(Record):
@@ -74,6 +69,10 @@ class Morning(Record):
     spent: Costs  # in all nights
     tonight: Costs  # in this one
     budgets: dict[str, str]
+    uses: tuple[Use, ...]
+    checks: tuple[Check, ...]
+    errors: tuple[Error, ...]
+    since: Since
     trend: tuple[Point, ...]
     next: Plan
 
@@ -83,20 +82,25 @@ def morning(nights: Nights, number: int | None = None) -> Morning:
     known = nights.numbers()
     number = number if number is not None or not known else known[-1]
     past, jobs = Past(nights), nights.ended(number) if number is not None else []
-    made = _made(nights)
-    standing, refuted = _claims(past, made)
-    budgets = nights.campaign.budget
+    last = nights.last_tries(number) if number is not None else []
+    standing, refuted = claims_of_all(past, _made(nights))
+    budgets, books = nights.campaign.budget, nights.books()
+    tonight, checked = sum_of([each.spent for each in jobs]), checks(last, jobs)
     return Morning(
         campaign=nights.campaign.name,
         number=number,
         night=nights.night(number) if number is not None else None,
-        jobs=tuple(nights.last_tries(number)) if number is not None else (),
+        jobs=tuple(last),
         standing=tuple(standing),
         refuted=tuple(refuted),
         learnt=tuple(_learnt(past, jobs)),
-        spent=nights.books(),
-        tonight=sum_of([each.spent for each in jobs]),
+        spent=books,
+        tonight=tonight,
         budgets={name: Budget.parse(getattr(budgets, name)).describe() for name in ("campaign", "night", "topic")},
+        uses=tuple(uses(nights, number, books, tonight)) if number is not None else (),
+        checks=tuple(checked),
+        errors=tuple(errors(checked)),
+        since=compared(known, number, standing, refuted),
         trend=tuple(_trend(nights, standing)),
         next=plan_night(nights),
     )  # fmt: skip
@@ -119,53 +123,6 @@ def _made(nights: Nights) -> dict[str, int]:
     }
 
 
-def _claims(past: Past, made: dict[str, int]) -> tuple[list[Standing], list[Refuted]]:
-    standing, refuted = [], []
-    for entry in past.campaign.entries:
-        for run in past.finished(entry):
-            for claim in claims_of(run):
-                night = made.get(run.folder.name)
-                why = _why_refuted(past, run, claim)
-                if why:
-                    refuted.append(Refuted(entry=entry.key, run=run.folder.name, idea=claim.slug, night=night, why=why))  # fmt: skip
-                else:
-                    standing.append(_standing(past, entry, run, claim))
-    best_first = sorted(standing, key=lambda each: -(each.test_effect or each.effect or 0.0))
-    return best_first, refuted
-
-
-def _why_refuted(past: Past, run: Run, claim: Claim) -> str:
-    if claim.refuted:
-        found = [e.reason for e in claim.evidence if e.outcome == "refuted"]
-        return f"{claim.refuted[0]}{f': {found[0]}' if found else ''}"
-    if past.is_refuted(run, claim):
-        number, ended = past.verified[run.folder.name, claim.slug]
-        return f"no longer reproduces (night {number}): {ended.reason}"
-    return ""
-
-
-def _standing(past: Past, entry: Entry, run: Run, claim: Claim) -> Standing:
-    from autoresearch.config import load_task
-
-    verified = past.verified.get((run.folder.name, claim.slug))
-    return Standing(
-        entry=entry.key,
-        topic=run.settings.topic,
-        run=run.folder.name,
-        idea=claim.slug,
-        metric=load_task(run.task_folder).metric,
-        effect=claim.verdict.effect,
-        interval=claim.verdict.interval,
-        test_effect=claim.test_effect,
-        test_interval=claim.test_interval,
-        seeds=claim.verdict.seeds,
-        self_reported=claim.self_reported,
-        night=_made(past.nights).get(run.folder.name),
-        verified=verified[0] if verified else None,
-        reproduce=f"autoresearch reproduce {run.folder.name} {claim.slug} --runs {past.campaign.folder.name}/runs",
-    )
-
-
 def _learnt(past: Past, jobs: Iterable[Ended]) -> list[Learnt]:
     found = []
     for job in jobs:
@@ -185,31 +142,25 @@ def _learnt(past: Past, jobs: Iterable[Ended]) -> list[Learnt]:
     return found
 
 
-def _trend(nights: Nights, standing: Iterable[Standing]) -> list[Point]:
+def _trend(nights: Nights, standing: Sequence[Standing]) -> list[Point]:
     """Night by night. What was refuted since stands in none of them: it never was a gain."""
-    points = []
-    for number in nights.numbers():
-        jobs, night = nights.ended(number), nights.night(number)
-        then = [each for each in standing if each.night is not None and each.night <= number]
-        best: dict[str, float] = {}
-        for each in then:
-            gain = each.test_effect if each.test_effect is not None else each.effect or 0.0
-            best[each.entry] = max(gain, best.get(each.entry, gain))
-        spent = sum_of([each.spent for each in jobs])
-        points.append(
-            Point(
-                night=number,
-                began=night.began if night else (jobs[0].began if jobs else ""),
-                state=night.state if night else "going on, or killed",
-                ideas=sum(len(each.learnt) for each in jobs),
-                standing=len(then),
-                best=best,
-                spent=spent,
-            )
-        )
-    return points
+    return [_point(nights, number, standing) for number in nights.numbers()]
 
 
-def kinds_of(plan: Plan) -> dict[Kind, int]:
-    counts: Counter[Kind] = Counter(job.kind for job in plan.jobs)
-    return dict(counts)
+def _point(nights: Nights, number: int, standing: Iterable[Standing]) -> Point:
+    jobs, night = nights.ended(number), nights.night(number)
+    then = [each for each in standing if each.night is not None and each.night <= number]
+    best = {entry: each.gain for entry, each in best_of(then).items() if each.gain is not None}
+    state: str = "going on, or killed"
+    if night is not None:
+        state = "killed" if is_killed(night) else night.state
+    kinds: dict[Kind, list[Costs]] = {}
+    for each in jobs:
+        kinds.setdefault(each.job.kind, []).append(each.spent)
+    return Point(
+        night=number, began=night.began if night else (jobs[0].began if jobs else ""), state=state,
+        reason=night.reason if night else "", ideas=sum(len(each.learnt) for each in jobs),
+        standing=len(then), best=best, spent=sum_of([each.spent for each in jobs]),
+        kinds={kind: sum_of(costs) for kind, costs in sorted(kinds.items())},
+        seconds=clock_of(night), cap=cap_of(nights, number),
+    )  # fmt: skip

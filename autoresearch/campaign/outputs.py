@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 from autoresearch.campaign.matrix import Campaign, WebhookTable
 from autoresearch.campaign.morning import Morning, morning
 from autoresearch.campaign.nights import Ended, Nights
+from autoresearch.campaign.paper import page
 from autoresearch.campaign.words import report, summary
 from autoresearch.errors import BadInput
 from autoresearch.redaction import redactor
@@ -36,6 +37,7 @@ def write_outputs(campaign: Campaign, send: bool = False) -> Iterator[str]:
     facts = morning(nights)
     clean = redactor(campaign.folder)
     files = {
+        "report.html": page(facts, campaign.folder, clean),
         "report.md": clean(report(facts)),
         "summary.md": clean(summary(facts)),
         "junit.xml": clean(junit(facts)),
@@ -43,7 +45,7 @@ def write_outputs(campaign: Campaign, send: bool = False) -> Iterator[str]:
     }
     for name, text in files.items():
         write(campaign.folder / name, text)
-    yield f"wrote {campaign.folder / 'report.md'}"
+    yield f"wrote {campaign.folder / 'report.html'} and report.md"
     if send and campaign.webhook is not None:
         yield tell(campaign.webhook, files["campaign.json"])
 
