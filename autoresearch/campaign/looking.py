@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.budgets import Budget
 from autoresearch.campaign.matrix import Campaign
-from autoresearch.campaign.morning import Morning, Standing, morning
+from autoresearch.campaign.morning import Morning, morning
 from autoresearch.campaign.nights import Costs, Nights, Plan, sum_of
 from autoresearch.campaign.planning import plan_night
 from autoresearch.campaign.purse import KINDS, amount
+from autoresearch.campaign.standing import Standing
 from autoresearch.campaign.words import gain, money
 from autoresearch.report import plain
 
