@@ -229,11 +229,20 @@ def _trend(facts: Morning, limit: int | None) -> str:
     rows = [
         (
             str(each.night), each.began[:10], each.state, str(each.ideas), str(each.standing),
-            gain(max(each.best.values(), default=None), None), money(each.spent),
+            str(len(each.best)), money(each.spent), each.cap.describe(),
         )
         for each in facts.trend
     ]  # fmt: skip
-    head = ("night", "day", "ended", "ideas", "claims that stand", "largest gain by then", "spent")
+    head = (
+        "night",
+        "day",
+        "ended",
+        "ideas",
+        "claims that stand",
+        "topics with a gain",
+        "spent",
+        "budget",
+    )
     return table(head, rows[-limit:] if limit else rows, None)
 
 
