@@ -55,6 +55,15 @@ class Past:
             if each.job.kind == "verify" and each.state in ("done", "refuted")
         }
 
+    @cached_property
+    def verifications(self) -> dict[str, list[Costs]]:
+        """What verifications took that came to an answer, by entry."""
+        took: dict[str, list[Costs]] = {}
+        for each in self.nights.history():
+            if each.job.kind == "verify" and each.state != "failed":
+                took.setdefault(each.job.entry, []).append(each.spent)
+        return took
+
     def of(self, entry: Entry) -> list[Run]:
         return self.runs.get(entry.key, [])
 
@@ -162,11 +171,7 @@ def _due(past: Past, number: int) -> list[Job]:
 
 
 def _verify(past: Past, entry: Entry, run: Run, claim: Claim, night: int) -> Job:
-    took = [
-        each.spent
-        for each in past.nights.history()
-        if each.job.kind == "verify" and each.job.entry == entry.key and each.state != "failed"
-    ][-RECENT:]
+    took = past.verifications.get(entry.key, [])[-RECENT:]
     return Job(
         kind="verify", entry=entry.key, run=run.folder.name, idea=claim.slug,
         why=f"last confirmed in night {night}", estimate=_mean(took) if took else None,
