@@ -59,7 +59,7 @@ def test_two_campaigns_at_once_never_hold_the_same_processor(tmp_path: Path) -> 
         nights.append(
             subprocess.Popen(
                 command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )  # fmt: skip
+            )
         )
     for night in nights:
         said, _ = night.communicate(timeout=500)
