@@ -55,8 +55,6 @@ class Purse:
                 for budget, spent, promised in scopes
                 if (cap := getattr(budget, kind)) is not None
             ]
-            if kind == "wall_seconds" and self.deadline is not None:
-                rooms.append(max(self.deadline - time.monotonic(), 0))
             caps[kind] = min(rooms) if rooms else None
         return Budget.model_validate(caps)
 
@@ -76,7 +74,7 @@ class Purse:
                     raise BudgetEnded(f"no {said} left in a budget of the campaign, night or topic")
                 part = None if room is None else _part(kind, room, others)
                 rest = None if cap is None else max(cap - amount(spent, kind), 0)
-                parts = [each for each in (part, rest) if each is not None]
+                parts = [each for each in (part, rest, self._time(kind)) if each is not None]
                 share[kind] = min(parts) if parts else None
                 whole[kind] = None if not parts else amount(spent, kind) + min(parts)
             budget = Budget.model_validate(whole)
@@ -84,6 +82,12 @@ class Purse:
             given = Budget.model_validate(share)
             self.given[run.folder.name], self.at_start[run.folder.name] = given, spent
             return given
+
+    def _time(self, kind: str) -> float | None:
+        """What the clock leaves of the night; it passes for all at once, so it is not shared."""
+        if kind != "wall_seconds" or self.deadline is None:
+            return None
+        return max(self.deadline - time.monotonic(), 0.0)
 
     def take_back(self, run: Run) -> None:
         """The run has stopped: what it has left of its share is free again."""
@@ -117,8 +121,5 @@ def kinds_of(run: Run, asks_model: bool) -> list[str]:
 
 
 def _part(kind: str, room: float, sharers: int) -> float:
-    """Wall time passes for all at once; what else is left is shared."""
-    if kind == "wall_seconds":
-        return room
     part = room / max(sharers, 1)
     return int(part) if kind in ("nanodollars", "tokens") else part

@@ -14,7 +14,7 @@ from autoresearch.campaign.morning import morning
 from autoresearch.campaign.nights import Costs, Ended, Job, Night, Nights, Plan, costs_of, sum_of
 from autoresearch.campaign.outputs import junit
 from autoresearch.campaign.planning import plan_night
-from autoresearch.campaign.purse import KINDS, Purse
+from autoresearch.campaign.purse import KINDS, Purse, kinds_of
 from autoresearch.campaign.words import report, safe, summary
 from autoresearch.config import Settings
 from autoresearch.ledger import Amounts, Ledger
@@ -196,6 +196,21 @@ def test_no_sum_of_parallel_runs_goes_beyond_a_budget(tmp_path: Path) -> None:
     purse.take_back(second)
     assert purse.left(entries[2]).nanodollars == 0
     assert costs_of(old).nanodollars == 3_000_000_000
+
+
+def test_time_by_the_clock_is_for_all_at_once_and_summed_time_is_shared(tmp_path: Path) -> None:
+    campaign(tmp_path, 2, parallel=2)
+    text = (tmp_path / "nightly.toml").read_text().replace('"1Mtok"]', '"1Mtok", "8h"]')
+    (tmp_path / "nightly.toml").write_text(text)
+    nights = Nights(read_campaign(tmp_path / "nightly.toml"))
+    runs = [run_of(nights, number, 0.0, None) for number in range(2)]
+    summed = sum(costs_of(run).wall_seconds for run in runs)
+    for deadline, most in ((None, 4 * 3600.0), (time.monotonic() + 600, 600.0)):
+        purse = Purse(nights, nights.books(), deadline)
+        for run, entry in zip(runs, nights.campaign.entries, strict=True):
+            share = purse.give(run, entry, kinds_of(run, asks_model=True), 2)
+            assert share.wall_seconds == pytest.approx(most, abs=summed + 1)
+            assert share.nanodollars is None  # an offline run: nothing is set aside for it
 
 
 def test_jobs_add_up_to_the_books_also_where_a_night_was_killed(tmp_path: Path) -> None:
