@@ -27,6 +27,7 @@ class Tally:
     mean: tuple[float, float]
     found: dict[float, float | None]
     standing: dict[float, float | None]
+    twice: int  # ideas worth twice the smallest gain told
     lost: float | None
     wrongly_declined: float
     seeds: float
@@ -54,6 +55,7 @@ def tally(world: World, runs: Iterable[Sequence[Tried]]) -> Tally:
         mean=_false(done, lambda idea: idea.mean),
         found=_found(ideas, lambda idea: idea.fate is not None),
         standing=_found(ideas, lambda idea: idea.claimed),
+        twice=sum(idea.size == 2 for idea in ideas),
         lost=_share([not idea.claimed for idea in honest]),
         wrongly_declined=_share([i.outcome is Outcome.declined for i in nothing]) or 0.0,
         seeds=sum(idea.seeds for idea in ideas) / len(ideas) / world.seeds,
@@ -127,6 +129,6 @@ def misses(world: World, found: Tally) -> Iterator[str]:
     if found.claims[1] > MOST_FALSE:
         yield f"false discovery proportion {found.claims[1]:.1%}"
     if twice is not None and twice < LEAST_FOUND:
-        yield f"of gains of twice the size {twice:.1%} found"
+        yield f"of {found.twice} gains of twice the size {twice:.1%} found"
     if twice is None and world.works != "none":
         yield "a gain of twice the size would be beyond a perfect score"
