@@ -26,7 +26,7 @@ def autoresearch(
     return subprocess.run(
         [sys.executable, "-m", "autoresearch", *arguments],
         cwd=cwd, env=inherited | alone | environment,
-        capture_output=True, text=True, timeout=200, check=False,
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
 
 

@@ -400,7 +400,7 @@ def test_a_start_that_is_killed_leaves_no_run(
 ) -> None:
     task, runs = lines.task(tmp_path), tmp_path / "runs"
     command = [sys.executable, "-c", KILLED, event, where, str(task), str(runs), str(first.folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)  # fmt: skip
     assert done.returncode == -9, done.stderr
     assert list_runs(runs) == []
 
@@ -412,7 +412,7 @@ def autoresearch(*arguments: str) -> str:
     command = [sys.executable, "-m", "autoresearch", *arguments]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"COLUMNS": "200"},
-        capture_output=True, text=True, timeout=250, check=False,
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -48,7 +48,7 @@ def replay(folder: Path, sandbox: str) -> Run:
             sys.executable, "-m", "autoresearch", "run", "--model", f"replay:{CASSETTE}", "--sandbox", sandbox,
             "--runs", str(folder), "--set", f"sandbox.image={BASE_IMAGE}",
         ],
-        cwd=ROOT, env=os.environ | {"NO_COLOR": "1"}, capture_output=True, text=True, timeout=280, check=False,
+        cwd=ROOT, env=os.environ | {"NO_COLOR": "1"}, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return Run(list_runs(folder)[-1])
@@ -104,7 +104,7 @@ def without(run: Path, left_out: frozenset[str]) -> dict[str, Any]:
     return files
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_golden_run_comes_out_as_its_header_says(replayed: Run) -> None:
     header = read_cassette(CASSETTE).header
     lessons = [
@@ -142,7 +142,7 @@ def test_the_golden_run_holds_everything_that_goes_wrong_on_the_way(replayed: Ru
     assert len(again) == 3 and any("Input should be a valid integer" in line for line in again)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_two_sandboxes_agree_on_everything_but_times_and_their_names(
     in_docker: Run, in_local: Run
 ) -> None:
@@ -153,7 +153,7 @@ def test_two_sandboxes_agree_on_everything_but_times_and_their_names(
         assert docker[name] == local[name], name
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_two_replays_in_one_sandbox_agree_on_everything_but_times(
     in_local: Run, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ def autoresearch(*arguments: str, **environment: str) -> subprocess.CompletedPro
     """The command line in a process of its own, at the root of the checkout."""
     return subprocess.run(
         [sys.executable, "-m", "autoresearch", *arguments],
-        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=280, check=False,
+        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def lessons(run: Run) -> list[Lesson]:
     return [read(path, Lesson) for path in sorted(run.folder.glob("round-*/*/feedback.json"))]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_run_has_improved_declined_and_repaired_ideas(finished: tuple[Run, str]) -> None:
     run, _ = finished
     outcomes = [lesson.verdict.outcome for lesson in lessons(run)]

@@ -37,7 +37,7 @@ FAULTS = (
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "autoresearch", "run", *SHAPE, *arguments],
-        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=250, check=False,
+        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def test_a_run_that_an_outage_ended_goes_on_and_pays_only_what_is_missing(
         endpoint.script = moody
         resumed = subprocess.run(
             [sys.executable, "-m", "autoresearch", "resume", str(folder)],
-            cwd=ROOT, capture_output=True, text=True, timeout=250, check=False,
+            cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
     assert resumed.returncode == 0, resumed.stderr
     assert results(Run(folder)) == results(offline)

@@ -116,7 +116,7 @@ def lessons_of(run: Run) -> list[Lesson]:
     return [read(path, Lesson) for path in sorted(run.folder.glob("round-*/*/feedback.json"))]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_every_idea_is_in_the_table_with_the_numbers_of_its_record(run: Run, text: str) -> None:
     rows = {row[1].split("\n")[0]: row for row in Parsed(text).rows if len(row) == 9}
     lessons = lessons_of(run)

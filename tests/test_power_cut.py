@@ -48,7 +48,7 @@ def power(run: Run, allowed: int, log: Path) -> int:
     """Run until the given event; the exit code (-9 when the power failed)."""
     command = [sys.executable, "-m", "tests.power", str(run.folder), str(allowed), str(log)]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode

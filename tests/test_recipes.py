@@ -106,7 +106,7 @@ class Machine:
     def bash(self, script: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
-            cwd=self.folder, env=dict(environment) | self.environment, capture_output=True, text=True, timeout=200,
+            cwd=self.folder, env=dict(environment) | self.environment, capture_output=True, text=True, timeout=600,
         )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def autoresearch(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, "-m", "autoresearch", *arguments],
         cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
 
 

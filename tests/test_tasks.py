@@ -297,7 +297,7 @@ def researched(task: Path, folder: Path, *options: str) -> dict[str, object]:
     return found
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", SMALL)
 def test_a_whole_run_in_the_local_sandbox_and_its_cassette(
     name: str, python: str, tmp_path: Path
@@ -312,7 +312,7 @@ def test_a_whole_run_in_the_local_sandbox_and_its_cassette(
     assert (tmp_path / "run.json.gz").stat().st_size < 2_000_000
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", SMALL)
 def test_a_whole_run_in_docker_with_a_shortened_baseline(name: str, tmp_path: Path) -> None:
     docker_or_skip()

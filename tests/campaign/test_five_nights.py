@@ -178,7 +178,7 @@ def states(facts: Morning) -> dict[tuple[str, str], str]:
     return found
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_five_nights_in_which_everything_goes_wrong_once(campaign: Campaign) -> None:
     nights = campaign.nights
 
@@ -227,7 +227,7 @@ def test_five_nights_in_which_everything_goes_wrong_once(campaign: Campaign) -> 
     assert len(nights.numbers()) == 5
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_books_add_up_to_the_cent(campaign: Campaign) -> None:
     nights = campaign.nights
     runs, jobs = nights.runs(), nights.history()

@@ -44,7 +44,7 @@ task = "slope"
 """
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="ONE PROCESSOR: nothing to share")
 def test_two_campaigns_at_once_never_hold_the_same_processor(tmp_path: Path) -> None:
     """Devices are leased in the same way (tests/sandbox/test_leases.py); there is none here."""

@@ -17,7 +17,7 @@ def check(task: Path, quick: bool = True) -> list[str]:
     return [line for each in found for line in each.lines()]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_recipe_that_does_what_it_says_is_found_to(tmp_path: Path) -> None:
     said = "\n".join(check(lines.task(tmp_path, 2), quick=False))
     assert "ok: data.py --shuffle gives the same 80 pool rows in another order" in said
@@ -54,7 +54,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_fault_in_an_option_is_found(tmp_path: Path, fault: str) -> None:
     edits, wanted = FAULTS[fault]
     task = lines.task(tmp_path, 2, *edits)

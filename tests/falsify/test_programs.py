@@ -28,7 +28,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tally, Run]:
     return tally, Run(list_runs(folder / "runs")[0])
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_each_planted_program_ends_as_it_must(tried: tuple[Tally, Run]) -> None:
     for each in tried[0].endings:
         assert each.right, (each.planted.name, each.end, each.reason)
@@ -138,7 +138,7 @@ def test_a_task_without_the_options_is_said_to_be_untested(tmp_path: Path) -> No
         assert "label permutation (the task's data.py has no option --permute-labels)" in untested
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_control_arm_says_whether_blind_search_reaches_as_much(tmp_path: Path) -> None:
     planted = [each for each in lines.programs() if each.name in ("more-steps", "wider-starts")]
     changes = {"falsify": FalsifySettings(control=True), "model": ModelSettings(name="command:cat")}
@@ -154,7 +154,7 @@ def test_the_control_arm_says_whether_blind_search_reaches_as_much(tmp_path: Pat
     assert claim.evidence[-1].outcome == ("survived" if beaten else "noted"), claim.evidence[-1]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_on_digits_labels_from_a_library_or_by_row_are_refuted_and_a_better_model_stands(
     tmp_path: Path,
 ) -> None:
