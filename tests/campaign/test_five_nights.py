@@ -46,7 +46,7 @@ topic = "{provided}"
 task = "{slope}"
 model = "openai/model"
 priority = 2
-budget = ["1usd"]
+budget = ["20usd"]
 settings = {{ "model.api_base" = "http://model.example/v1", "model.price" = "3,15", "model.retries" = 0 }}
 
 [[include]]
@@ -60,8 +60,8 @@ topic = "{broken}"
 task = "broken"
 
 [budget]
-campaign = ["2usd", "1h"]
-night = ["1usd", "10m"]
+campaign = ["60usd", "2h"]
+night = ["20usd", "30m"]
 
 [verify]
 every = 2
