@@ -46,8 +46,6 @@ def options(
 
 
 app.add_typer(task_app, name="task")
-app.command()(campaign)
-app.command()(apply)
 
 
 @app.command()
@@ -133,6 +131,8 @@ def show(
 
 
 app.command()(reproduce)
+app.command()(apply)
+app.command()(campaign)
 
 
 @app.command()
