@@ -25,6 +25,7 @@ MEASURED = {
     "peak_memory",
     "ratio",
     "opened",
+    "reproduce",  # names the run
 }  # what two equal runs differ in
 
 
