@@ -27,6 +27,14 @@ def hashes(folder: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def scored(folder: Path) -> list[Path]:
+    """Of the baseline's seeds; the folder of runs may be made, tried and gone while this looks."""
+    try:
+        return list(folder.glob("runs/*/baseline/seed-*-score.json"))
+    except FileNotFoundError:
+        return []
+
+
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished run of the template, which was killed in its baseline and resumed."""
@@ -38,7 +46,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not list(folder.glob("runs/*/baseline/seed-*-score.json")):
+    while not scored(folder):
         assert time.monotonic() < deadline and child.poll() is None
         time.sleep(0.02)
     child.send_signal(signal.SIGKILL)
