@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import there
+
 ROOT = Path(__file__).parents[1]
 SLOPE = ROOT / "tests" / "tasks" / "slope"
 
@@ -209,7 +211,7 @@ def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/*/data.json")) and time.monotonic() < deadline:
+    while not there(tmp_path, "runs/*/data.json") and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
     began = time.monotonic()

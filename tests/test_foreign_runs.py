@@ -17,6 +17,7 @@ from autoresearch.records import Claims, Execution, Floor, Lesson, Outcome
 from autoresearch.store import Run, list_runs, read
 from tests.engine import BASE_IMAGE, docker_or_skip
 from tests.test_cli import ROOT, autoresearch
+from tests.waiting import there
 
 TASKS = ROOT / "tests" / "tasks"
 SMALL = ("--rounds", "1", "--ideas", "2", "--sandbox", "local")
@@ -25,14 +26,6 @@ SMALL = ("--rounds", "1", "--ideas", "2", "--sandbox", "local")
 def hashes(folder: Path) -> dict[str, str]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def scored(folder: Path) -> list[Path]:
-    """Of the baseline's seeds; the folder of runs may be made, tried and gone while this looks."""
-    try:
-        return list(folder.glob("runs/*/baseline/seed-*-score.json"))
-    except FileNotFoundError:
-        return []
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +39,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not scored(folder):
+    while not there(folder, "runs/*/baseline/seed-*-score.json"):
         assert time.monotonic() < deadline and child.poll() is None
         time.sleep(0.02)
     child.send_signal(signal.SIGKILL)

@@ -33,6 +33,7 @@ from tests.bench.claims.cheats.runs import try_out
 from tests.examples import ANALYSIS, REVIEW
 from tests.falsify import lines
 from tests.test_cli import ROOT, SLOPE, autoresearch
+from tests.waiting import there
 
 TEMPLATE = ROOT / "tests" / "tasks" / "template"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -380,7 +381,7 @@ def test_an_interrupted_run_has_a_page_that_says_so_and_a_budget_that_ends_leave
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 100
-    while not list(tmp_path.glob("runs/*/round-00/*/feedback.json")):
+    while not there(tmp_path, "runs/*/round-00/*/feedback.json"):
         assert time.monotonic() < deadline and child.poll() is None
         time.sleep(0.02)
     going_on = page(Run(list_runs(tmp_path / "runs")[0]))
