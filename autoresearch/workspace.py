@@ -37,6 +37,8 @@ class Workspace:
 
         self.folder, self.trees, self.created = folder, trees, created
         self.clear()  # what a killed run left
+        # What git knows of these trees: it keeps one that was locked while a kill cut its making short.
+        shutil.rmtree(folder / "worktrees", ignore_errors=True)
         trees.mkdir(parents=True)
         self._lock = threading.Lock()  # git's own locks fail at once instead of waiting
         # Set where git itself starts us (a hook, `rebase --exec`), and about another repository.
@@ -63,7 +65,6 @@ class Workspace:
                 for key, value in person.items()
             },
         }
-        self._git("worktree", "prune")
 
     def import_baseline(self, folder: Path) -> str:
         """Commit a copy of `folder` as the baseline, once; the commit's hash."""

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -75,8 +76,13 @@ def test_a_rate_limit_told_to_one_provider_holds_the_other_back(
         first, second = (
             Provider(endpoint.settings(retries=1), lambda note: None, pause=0.01) for _ in "ab"
         )
-        first.answer(_request())
+        asks = threading.Thread(target=first.answer, args=(_request(),))
+        asks.start()
+        while not endpoint.requests:
+            time.sleep(0.01)
+        time.sleep(0.3)  # the first has been told to wait by now
         second.answer(_request())
+        asks.join()
         assert endpoint.times[1] - endpoint.times[0] >= 0.9
     with Endpoint(['{"query": "x"}']) as endpoint:
         slow = [

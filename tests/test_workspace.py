@@ -1,5 +1,6 @@
 """Worktrees, attempts as commits with refs, reproducible hashes, on real git."""
 
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -85,6 +86,22 @@ def test_a_worktree_left_by_a_killed_run_is_replaced(tmp_path: Path, baseline: P
     assert (tmp_path / "trees" / "round-00-0-x" / "train.py").read_text() == "half an edit"
     with open_in(tmp_path).worktree("round-00/0-x", start) as again:
         assert (again / "train.py").read_text() == "a = 1\n\n"
+
+
+def test_a_worktree_that_a_kill_left_locked_and_half_made_is_made_again(
+    tmp_path: Path, baseline: Path
+) -> None:
+    workspace = open_in(tmp_path)
+    start = workspace.import_baseline(baseline)
+    with workspace.worktree("one", start):
+        known = workspace.folder / "worktrees" / "one"
+        (known / "locked").write_text("initializing\n")  # as git has it until the tree is there
+        left = shutil.copytree(known, tmp_path / "known")
+        (known / "locked").unlink()
+    shutil.copytree(left, known)
+    again = open_in(tmp_path)
+    with again.worktree("one", start) as tree:
+        assert (tree / "train.py").read_text() == "a = 1\n\n"
 
 
 def test_an_export_holds_the_files_and_nothing_of_git(tmp_path: Path, baseline: Path) -> None:

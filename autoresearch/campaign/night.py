@@ -126,18 +126,18 @@ def _work_off(nights: Nights, number: int, worker: Worker) -> None:
     def work() -> None:
         while (taken := queue.take()) is not None:
             place, job, tries = taken
-            again = None
+            again, told = None, False
             try:
                 ended = _one(worker, job, partial(queue.sharers, table.parallel), tries)
                 nights.keep(number, place, ended)
                 worker.say(describe(ended))
+                told = True
                 if ended.state in ("failed", "budget") and tries <= table.retries:
                     # A run that was started meanwhile is gone on with.
                     again = (place, job.model_copy(update={"run": ended.run}), tries + 1)
-            except BaseException:
-                worker.clock.stop.set()  # the others end too, and then this is told
-                raise
             finally:
+                if not told:
+                    worker.clock.stop.set()  # the others end too, and then what went wrong is raised
                 queue.done(job, again)
 
     with ThreadPoolExecutor(table.parallel) as pool:
